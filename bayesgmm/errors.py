@@ -1,0 +1,33 @@
+"""Every exception and warning of the library."""
+
+
+class BayesGMMError(Exception):
+    """Whatever this library raises on its own account."""
+
+
+class InputError(BayesGMMError, ValueError):
+    """Data or an argument that cannot be used; the message names the column, row, component or argument."""
+
+
+class FitError(BayesGMMError, RuntimeError):
+    """Every restart of a fit failed; the message lists the reasons."""
+
+
+class InternalError(BayesGMMError, RuntimeError):
+    """A law the code relies on was broken, for example a log-likelihood that fell: a bug in this library."""
+
+
+class FileFormatError(BayesGMMError, ValueError):
+    """A file that is truncated or was not written by this library."""
+
+
+class MissingDependencyError(BayesGMMError, ImportError):
+    """An optional package is needed and not installed; the message gives the command that installs it."""
+
+
+class BayesGMMWarning(UserWarning):
+    """Whatever this library warns about."""
+
+
+class ConvergenceWarning(BayesGMMWarning):
+    """A fit or a sampler stopped before it converged; its results are returned all the same."""
