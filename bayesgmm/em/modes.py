@@ -1,0 +1,65 @@
+"""Distinct optima among EM runs, whatever the order of their components."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from bayesgmm.em.run import EMRun
+from bayesgmm.params import MixtureParams
+
+
+@dataclass(frozen=True)
+class EMMode:
+    """One optimum of the likelihood modulo label permutation, and how many restarts ended in it."""
+
+    params: MixtureParams
+    log_likelihood: float
+    n_runs: int
+
+
+def matching_order(params: MixtureParams, reference: MixtureParams) -> NDArray[np.intp]:
+    """The order that brings the components of `params` closest to those of `reference`: params.permuted(order) matches.
+
+    Closeness is the squared distance of means in units of the reference's marginal standard deviations.
+    """
+    differences = (params.means[None, :, :] - reference.means[:, None, :]) / reference.scales[:, None, :]
+    _, order = linear_sum_assignment((differences**2).sum(axis=2))
+    return order
+
+
+def same_optimum(params: MixtureParams, reference: MixtureParams) -> bool:
+    """Whether two sets of parameters are one mixture up to label permutation and the precision of EM's stopping rule."""
+    aligned = params.permuted(matching_order(params, reference))
+    scales = reference.scales
+    return bool(
+        np.allclose(aligned.weights, reference.weights, rtol=0, atol=0.01)
+        and np.allclose(aligned.means / scales, reference.means / scales, rtol=0, atol=0.05)
+        and np.allclose(aligned.scales, scales, rtol=0.05)
+        and np.allclose(aligned.correlations, reference.correlations, rtol=0, atol=0.05)
+    )
+
+
+def distinct_modes(runs: Sequence[EMRun]) -> tuple[EMMode, ...]:
+    """The distinct optima of the converged runs, highest log-likelihood first."""
+    groups: list[list[EMRun]] = []
+    finished = [run for run in runs if run.params is not None and run.converged]
+    for run in sorted(finished, key=lambda run: -run.log_likelihood):
+        home = next((group for group in groups if _same_mode(run, group[0])), None)
+        if home is None:
+            groups.append([run])
+        else:
+            home.append(run)
+    return tuple(EMMode(_params(group[0]), group[0].log_likelihood, len(group)) for group in groups)
+
+
+def _same_mode(run: EMRun, other: EMRun) -> bool:
+    close = abs(run.log_likelihood - other.log_likelihood) <= 1e-3
+    return close and same_optimum(_params(run), _params(other))
+
+
+def _params(run: EMRun) -> MixtureParams:
+    assert run.params is not None  # for the type checker: only finished runs come here
+    return run.params
