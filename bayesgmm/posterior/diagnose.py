@@ -1,0 +1,172 @@
+"""diagnose: did the sampler converge, judged on what labels cannot disturb."""
+
+from dataclasses import dataclass
+
+import arviz_stats as azs
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesgmm.posterior.invariants import invariants
+from bayesgmm.posterior.labels import parameter_labels
+from bayesgmm.posterior.schema import group
+
+R_HAT_LIMIT = 1.01
+ESS_PER_CHAIN = 100
+BFMI_LIMIT = 0.3
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the draws say about the sampler.
+
+    Attributes
+    ----------
+    quantities : DataFrame
+        r_hat (rank-normalised split), ess_bulk and ess_tail of each label-invariant quantity of the raw draws (Vehtari et al.
+        2021). The verdict rests on these.
+    relabelled : DataFrame
+        The same for each parameter after relabelling; NaN where all draws are equal.
+    series : Dataset
+        The label-invariant quantities themselves, (chain, draw).
+    n_divergences, n_max_depth : int
+        Draws after tuning that diverged, or whose trajectory was cut at the largest tree depth.
+    min_bfmi : float
+        Smallest Bayesian fraction of missing information of a chain; NaN if the sampler recorded no energy.
+    n_chains, n_draws : int
+        Chains, and draws of each after tuning.
+    switching_rate : float
+        Share of successive raw draws between which the labels changed; NaN if the tree was not relabelled.
+    reasons : tuple of str
+        What speaks against convergence; empty if nothing does.
+    """
+
+    quantities: pd.DataFrame
+    relabelled: pd.DataFrame
+    series: xr.Dataset
+    n_divergences: int
+    n_max_depth: int
+    min_bfmi: float
+    n_chains: int
+    n_draws: int
+    switching_rate: float
+    reasons: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing speaks against convergence."""
+        return not self.reasons
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        worst, least = self.quantities["r_hat"].max(), self.quantities["ess_bulk"].min()
+        figures = f"label-invariant R-hat at most {worst:.3f}, at least {least:.0f} effective draws"
+        if self.ok:
+            return f"Nothing speaks against convergence: {figures}, no divergences."
+        return f"Not converged ({figures}): {'; '.join(self.reasons)}."
+
+
+def diagnose(tree: xr.DataTree) -> Diagnosis:
+    """Convergence of the draws of a tree.
+
+    R-hat and effective sample size of component-wise parameters are meaningless while labels switch, so the verdict rests on
+    label-invariant quantities of the raw draws; the relabelled parameters' are given beside.
+
+    Parameters
+    ----------
+    tree : DataTree
+        As `sample` or `relabel` returns it, or any with posterior and observed_data groups.
+    """
+    series = invariants(tree)
+    posterior = group(tree, "posterior")
+    quantities = _convergence(series, {name: str(name) for name in series.data_vars})
+    n_chains, n_draws = series.sizes["chain"], series.sizes["draw"]
+    stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
+    n_divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
+    n_max_depth = int(stats["reached_max_treedepth"].sum()) if "reached_max_treedepth" in stats else 0
+    min_bfmi = float(azs.bfmi(tree)["energy"].min()) if "energy" in stats else np.nan
+    return Diagnosis(
+        quantities=quantities,
+        relabelled=_convergence_of_parameters(posterior),
+        series=series,
+        n_divergences=n_divergences,
+        n_max_depth=n_max_depth,
+        min_bfmi=min_bfmi,
+        n_chains=n_chains,
+        n_draws=n_draws,
+        switching_rate=_switching_rate(tree),
+        reasons=_reasons(quantities, n_divergences, n_max_depth, min_bfmi, n_chains, n_chains * n_draws, tree),
+    )
+
+
+def _convergence(series: xr.Dataset, names: dict[object, str]) -> pd.DataFrame:
+    tree = xr.DataTree.from_dict({"posterior": series})
+    measures = {
+        "r_hat": azs.rhat(tree, method="rank"),
+        "ess_bulk": azs.ess(tree, method="bulk"),
+        "ess_tail": azs.ess(tree, method="tail"),
+    }
+    return pd.DataFrame(
+        {
+            measure: [float(values[name]) for name in names]
+            for measure, values in ((key, _as_dataset(value)) for key, value in measures.items())
+        },
+        index=pd.Index(list(names.values()), name="quantity"),
+    )
+
+
+def _convergence_of_parameters(posterior: xr.Dataset) -> pd.DataFrame:
+    labels = parameter_labels(posterior)
+    scalars = xr.Dataset({f"p{i}": label.select(posterior) for i, label in enumerate(labels)})
+    names: dict[object, str] = {f"p{i}": label.text for i, label in enumerate(labels)}
+    return _convergence(scalars, names).rename_axis("parameter")
+
+
+def _as_dataset(value: xr.DataTree | xr.Dataset) -> xr.Dataset:
+    return value.to_dataset() if isinstance(value, xr.DataTree) else value
+
+
+def _switching_rate(tree: xr.DataTree) -> float:
+    if "relabelling" not in tree.children:
+        return np.nan
+    permutation = tree["relabelling"]["permutation"].transpose("chain", "draw", "cluster").values
+    changed = (permutation[:, 1:] != permutation[:, :-1]).any(axis=2)
+    return float(changed.mean()) if changed.size else 0.0
+
+
+def _reasons(
+    quantities: pd.DataFrame,
+    n_divergences: int,
+    n_max_depth: int,
+    min_bfmi: float,
+    n_chains: int,
+    n_total: int,
+    tree: xr.DataTree,
+) -> tuple[str, ...]:
+    reasons = []
+    if tree.attrs.get("interrupted", 0):
+        reasons.append("sampling was interrupted: the draws are those made by then")
+    bad = quantities[~(quantities["r_hat"] < R_HAT_LIMIT)]
+    if n_chains > 1 and len(bad):
+        worst = bad["r_hat"].fillna(np.inf).idxmax()
+        reasons.append(
+            f"R-hat of {worst} is {bad.loc[worst, 'r_hat']:.3f}, above {R_HAT_LIMIT}: the chains disagree, "
+            "perhaps because they are in different modes; look at plot_diagnostics, then sample longer or from one mode"
+        )
+    if n_chains == 1:
+        reasons.append("there is only one chain, so that chains cannot be compared: use at least four")
+    needed = ESS_PER_CHAIN * max(n_chains, 4)
+    scarce = quantities[["ess_bulk", "ess_tail"]].min(axis=1)
+    if not (scarce >= needed).all():
+        worst = scarce.fillna(0).idxmin()
+        reasons.append(f"{worst} has {scarce[worst]:.0f} effective draws, fewer than {needed}: sample longer")
+    if n_divergences:
+        reasons.append(
+            f"{n_divergences} of {n_total} draws diverged: raise target_accept, or use priors that keep scales away from 0"
+        )
+    if n_max_depth:
+        reasons.append(f"{n_max_depth} of {n_total} trajectories reached the largest tree depth: raise maxdepth or tune longer")
+    if min_bfmi < BFMI_LIMIT:
+        reasons.append(f"the energy of some chain mixes slowly (BFMI {min_bfmi:.2f}, below {BFMI_LIMIT}): tune longer")
+    return tuple(reasons)
