@@ -1,0 +1,80 @@
+"""The public names, on one screen; `__init__.py` imports each on first use."""
+
+from .analyze import analyze
+from .compare.comparison import Comparison, compare
+from .data import Dataset
+from .datasets import load_faithful, load_galaxies, load_iris
+from .em.estimator import GaussianMixture
+from .em.fit import fit_em
+from .em.modes import EMMode
+from .em.result import EMResult
+from .em.run import EMRun, EMStatus
+from .errors import (
+    BayesGMMError,
+    BayesGMMWarning,
+    ConvergenceWarning,
+    FileFormatError,
+    FitError,
+    InputError,
+    InternalError,
+    MissingDependencyError,
+)
+from .io import load, save
+from .model.build import build_model
+from .model.priors import Priors
+from .model.sample import sample
+from .params import MixtureParams
+from .plots.density import plot_density
+from .plots.diagnostics import plot_diagnostics
+from .plots.entropy import plot_entropy
+from .plots.forest import plot_forest
+from .plots.memberships import plot_memberships
+from .plots.predictive import plot_predictive
+from .posterior.assignments import assignments
+from .posterior.diagnose import Diagnosis, diagnose
+from .posterior.relabel import relabel
+from .report.html import render_report, write_report
+from .report.terminal import print_summary
+
+__all__ = [
+    "BayesGMMError",
+    "BayesGMMWarning",
+    "Comparison",
+    "ConvergenceWarning",
+    "Dataset",
+    "Diagnosis",
+    "EMMode",
+    "EMResult",
+    "EMRun",
+    "EMStatus",
+    "FileFormatError",
+    "FitError",
+    "GaussianMixture",
+    "InputError",
+    "InternalError",
+    "MissingDependencyError",
+    "MixtureParams",
+    "Priors",
+    "analyze",
+    "assignments",
+    "build_model",
+    "compare",
+    "diagnose",
+    "fit_em",
+    "load",
+    "load_faithful",
+    "load_galaxies",
+    "load_iris",
+    "plot_density",
+    "plot_diagnostics",
+    "plot_entropy",
+    "plot_forest",
+    "plot_memberships",
+    "plot_predictive",
+    "print_summary",
+    "relabel",
+    "render_report",
+    "sample",
+    "save",
+    "write_report",
+]

@@ -1,0 +1,126 @@
+"""The command line: parse, call, print."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from bayesgmm import __version__
+from bayesgmm.analyze import analyze
+from bayesgmm.compare.comparison import Comparison, compare
+from bayesgmm.datasets import load_faithful
+from bayesgmm.errors import BayesGMMError, InputError
+from bayesgmm.io import load, save
+from bayesgmm.posterior.schema import em_of
+from bayesgmm.report.html import write_report
+from bayesgmm.report.terminal import print_summary
+from bayesgmm.table import read_table, split_table
+
+DONE, NOT_CONVERGED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0 done, 1 not converged (files written all the same), 2 bad usage or bad data."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except BayesGMMError as error:
+        print(f"bayesgmm: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("bayesgmm: interrupted, nothing was written", file=sys.stderr)
+        return INTERRUPTED
+
+
+def demo(options: argparse.Namespace) -> int:
+    return _analyze(load_faithful(), None, 2, options)
+
+
+def fit(options: argparse.Namespace) -> int:
+    columns = None if options.columns is None else [name.strip() for name in options.columns.split(",")]
+    X, labels = split_table(read_table(options.data), columns, options.label)
+    try:
+        return _analyze(X, labels, options.n_components, options)
+    except InputError as error:
+        raise InputError(f"{options.data}: {error} (on the command line: --columns a,b and --label COLUMN)") from error
+
+
+def report(options: argparse.Namespace) -> int:
+    tree = load(options.analysis)
+    em = em_of(tree)
+    if em is None:
+        raise InputError(f"{options.analysis} has no EM fit to compare the posterior with")
+    comparison = compare(em, tree)
+    print(f"wrote {write_report(comparison, options.out)}")
+    return _status(comparison)
+
+
+def _analyze(X: pd.DataFrame, labels: pd.Series | None, n_components: int, options: argparse.Namespace) -> int:
+    folder = _writable_folder(options.out)
+    comparison = analyze(
+        X,
+        n_components,
+        covariance=options.covariance,
+        labels=labels,
+        draws=options.draws,
+        chains=options.chains,
+        seed=options.seed,
+    )
+    print_summary(comparison, Console())
+    for path in (write_report(comparison, folder / "report.html"), save(comparison.tree, folder / "analysis.nc")):
+        print(f"wrote {path}")
+    return _status(comparison)
+
+
+def _status(comparison: Comparison) -> int:
+    return DONE if comparison.diagnosis.ok and comparison.em.converged else NOT_CONVERGED
+
+
+def _writable_folder(path: Path) -> Path:
+    """The folder, made if need be, and known to be writable before hours of work depend on it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".bayesgmm-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write to the folder {path}: {error.strerror}") from error
+    return path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bayesgmm", description="Gaussian mixtures by EM and by NUTS, side by side.")
+    parser.add_argument("--version", action="version", version=f"bayesgmm {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = argparse.ArgumentParser(add_help=False)
+    run.add_argument(
+        "--out",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="folder for report.html and analysis.nc (default: this one)",
+    )
+    run.add_argument("--draws", type=int, default=1000, help="posterior draws per chain (default: 1000)")
+    run.add_argument("--chains", type=int, default=4, help="chains (default: 4)")
+    run.add_argument("--seed", type=int, default=0, help="the same seed gives the same analysis (default: 0)")
+    run.add_argument("--covariance", default="VVV", help="covariance family: VVV or full (default: VVV)")
+
+    command = commands.add_parser("demo", parents=[run], help="Old Faithful, end to end")
+    command.set_defaults(command=demo)
+
+    command = commands.add_parser("fit", parents=[run], help="a CSV or Parquet file of your own")
+    command.add_argument("data", type=Path, metavar="DATA", help="CSV or Parquet file with a header")
+    command.add_argument("-k", "--n-components", type=int, required=True, help="number of components")
+    command.add_argument("--columns", metavar="A,B", help="columns to use (default: all but the label)")
+    command.add_argument("--label", metavar="COLUMN", help="column with known labels, to compare the partitions with")
+    command.set_defaults(command=fit)
+
+    command = commands.add_parser("report", help="the report of a saved analysis")
+    command.add_argument("analysis", type=Path, metavar="ANALYSIS.nc")
+    command.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="default: report.html")
+    command.set_defaults(command=report)
+    return parser

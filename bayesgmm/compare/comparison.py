@@ -1,0 +1,104 @@
+"""compare: the EM fit and the posterior side by side."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesgmm.compare.agreement import label_agreement
+from bayesgmm.compare.findings import write_findings
+from bayesgmm.compare.parameters import parameter_table
+from bayesgmm.compare.predictive import predictive_table
+from bayesgmm.em.result import EMResult
+from bayesgmm.errors import InputError
+from bayesgmm.posterior.assignments import assignments
+from bayesgmm.posterior.diagnose import Diagnosis, diagnose
+from bayesgmm.posterior.schema import group
+
+DEFAULT_CI_PROB = 0.95
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """EM and the posterior of one data set.
+
+    Attributes
+    ----------
+    em : EMResult
+    tree : DataTree
+        As `sample` returns it.
+    diagnosis : Diagnosis
+    parameters : DataFrame
+        One row per scalar parameter: kind, cluster, feature, feature_bis, em (estimate), mean, sd, lower, upper (posterior, with an
+        equal-tailed interval), shift = (mean - em) / sd.
+    assignments : Dataset
+        See `bayesgmm.assignments`.
+    predictive : DataFrame
+        Log-likelihood by EM, log pointwise predictive density, and leave-one-out estimates, in nats: value, standard_error, note.
+    agreement : DataFrame or None
+        Where known labels were given: adjusted Rand index and misplaced rows by both methods.
+    findings : tuple of str
+        What agrees and what does not, in sentences.
+    ci_prob : float
+        Probability of every interval.
+    """
+
+    em: EMResult
+    tree: xr.DataTree
+    diagnosis: Diagnosis
+    parameters: pd.DataFrame
+    assignments: xr.Dataset
+    predictive: pd.DataFrame
+    agreement: pd.DataFrame | None
+    findings: tuple[str, ...]
+    ci_prob: float
+
+    def __repr__(self) -> str:
+        lines = [
+            f"Comparison of {self.em!r}",
+            f"with {self.diagnosis.n_chains} x {self.diagnosis.n_draws} posterior draws",
+        ]
+        return "\n".join([*lines, *(f"- {finding}" for finding in self.findings)])
+
+
+def compare(em: EMResult, tree: xr.DataTree, *, ci_prob: float = DEFAULT_CI_PROB) -> Comparison:
+    """Set an EM fit beside the posterior that `sample` drew from it.
+
+    Parameters
+    ----------
+    em : EMResult
+    tree : DataTree
+        Relabelled, of the same data and number of components. If its `constant_data` holds `known_label (obs)`, both partitions
+        are compared with it.
+    ci_prob : float
+        Probability of the equal-tailed intervals.
+
+    Raises
+    ------
+    InputError
+        If the two do not belong together.
+    """
+    posterior = group(tree, "posterior")
+    shape = (posterior.sizes["cluster"], posterior.sizes["feature"])
+    if em.params.means.shape != shape or em.n_samples != group(tree, "observed_data").sizes["obs"]:
+        raise InputError(
+            f"compare: the EM fit has K, D = {em.params.means.shape} and {em.n_samples} rows, "
+            f"the tree K, D = {shape} and {group(tree, 'observed_data').sizes['obs']} rows: they are not of the same analysis"
+        )
+    diagnosis = diagnose(tree)
+    table = parameter_table(em, posterior, ci_prob)
+    memberships = assignments(tree, ci_prob=ci_prob)
+    predictive = predictive_table(em, tree)
+    agreement = _agreement(tree, memberships)
+    findings = write_findings(em, diagnosis, table, memberships, predictive, agreement)
+    return Comparison(em, tree, diagnosis, table, memberships, predictive, agreement, findings, ci_prob)
+
+
+def _agreement(tree: xr.DataTree, memberships: xr.Dataset) -> pd.DataFrame | None:
+    constants: Any = tree["constant_data"].to_dataset() if "constant_data" in tree.children else {}
+    if "known_label" not in constants:
+        return None
+    known = np.asarray(constants["known_label"].values)
+    return label_agreement(known, {"EM": memberships["em_label"].values, "posterior": memberships["label"].values})

@@ -1,0 +1,139 @@
+"""What the comparison says, in sentences whose every number is in the tables."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesgmm.em.result import EMResult
+from bayesgmm.posterior.diagnose import Diagnosis
+
+CLOSE_SHIFT = 0.5
+FAR_SHIFT = 1.0
+UNCERTAIN_MEMBERSHIP = 0.9
+LISTED = 5
+
+
+def write_findings(
+    em: EMResult,
+    diagnosis: Diagnosis,
+    parameters: pd.DataFrame,
+    memberships: xr.Dataset,
+    predictive: pd.DataFrame,
+    agreement: pd.DataFrame | None,
+) -> tuple[str, ...]:
+    """Sentences on convergence, optima, parameters, memberships, prediction and known labels, in this order."""
+    findings = [
+        _on_convergence(diagnosis),
+        _on_optima(em),
+        _on_parameters(parameters),
+        *_on_bounds(parameters),
+        _on_labels(memberships),
+        _on_uncertainty(memberships),
+        _on_prediction(predictive),
+    ]
+    if agreement is not None:
+        findings.append(_on_known_labels(agreement))
+    return tuple(findings)
+
+
+def _on_convergence(diagnosis: Diagnosis) -> str:
+    if not diagnosis.ok:
+        return f"Read the posterior with care. {diagnosis.verdict}"
+    switching = (
+        " Labels switched while sampling and were put back in order; nothing else is wrong with such draws."
+        if diagnosis.switching_rate > 0
+        else ""
+    )
+    return diagnosis.verdict + switching
+
+
+def _on_optima(em: EMResult) -> str:
+    n_runs, n_failed = len(em.runs), sum(run.params is None for run in em.runs)
+    failed = f" {_count(n_failed, 'start')} collapsed onto too few points." if n_failed else ""
+    if not em.converged:
+        return f"EM did not converge: {em.status}.{failed}"
+    if len(em.modes) == 1:
+        return f"EM found one optimum: all {n_runs - n_failed} starts that finished reached it.{failed}"
+    best, second = em.modes[:2]
+    return (
+        f"EM found {len(em.modes)} distinct optima: {best.n_runs} of {n_runs} starts reached the best, and the second is "
+        f"{best.log_likelihood - second.log_likelihood:.2f} nats below it.{failed}"
+    )
+
+
+def _on_parameters(parameters: pd.DataFrame) -> str:
+    shifts = parameters["shift"].abs().dropna()
+    if shifts.empty:
+        return "There is no free parameter to compare."
+    far = shifts[shifts > FAR_SHIFT].sort_values(ascending=False)
+    worst = str(shifts.idxmax())
+    if far.empty:
+        manner = "closely" if shifts.max() <= CLOSE_SHIFT else "well"
+        return (
+            f"EM and the posterior agree {manner} on all {len(shifts)} parameters: the posterior mean is never more than "
+            f"{shifts.max():.2f} posterior standard deviations from EM's estimate (most for {worst})."
+        )
+    names = _listed([f"{name} ({parameters.loc[name, 'shift']:+.1f})" for name in far.index])
+    return (
+        f"EM and the posterior disagree on {len(far)} of {len(shifts)} parameters by more than {FAR_SHIFT:.0f} posterior standard "
+        f"deviation: {names}. A maximum need not be near the mean where the posterior is skewed, several modes are mixed, or the "
+        "prior counts."
+    )
+
+
+def _on_bounds(parameters: pd.DataFrame) -> list[str]:
+    outside = parameters[(parameters["em"] < parameters["lower"]) | (parameters["em"] > parameters["upper"])]
+    if outside.empty:
+        return []
+    return [f"EM's estimate lies outside the posterior interval for {_listed([str(name) for name in outside.index])}."]
+
+
+def _on_labels(memberships: xr.Dataset) -> str:
+    n_samples = memberships.sizes["obs"]
+    rows = np.flatnonzero(memberships["flips"].values)
+    if len(rows) == 0:
+        return f"Both put all {n_samples} observations into the same components."
+    which = _listed([f"row {memberships['obs'].values[row]}" for row in rows])
+    return f"{_count(len(rows), 'observation')} of {n_samples} {'changes' if len(rows) == 1 else 'change'} component: {which}."
+
+
+def _on_uncertainty(memberships: xr.Dataset) -> str:
+    largest = memberships["membership"].max("cluster").values
+    em_largest = memberships["em_membership"].max("cluster").values
+    unsure, em_unsure = int((largest < UNCERTAIN_MEMBERSHIP).sum()), int((em_largest < UNCERTAIN_MEMBERSHIP).sum())
+    entropy = float(memberships["entropy"].sum())
+    share = float(memberships["mutual_information"].sum()) / entropy if entropy > 0 else 0.0
+    return (
+        f"{_count(unsure, 'observation')} of {len(largest)} {'has' if unsure == 1 else 'have'} no component with a posterior "
+        f"membership of at least {UNCERTAIN_MEMBERSHIP:.0%} (by EM: {em_unsure}). Of the total uncertainty about memberships, "
+        f"{share:.0%} comes from not knowing the parameters, which EM's plug-in memberships leave out; the rest is overlap of the "
+        "components."
+    )
+
+
+def _on_prediction(predictive: pd.DataFrame) -> str:
+    value = predictive["value"]
+    note = str(predictive.loc["largest_pareto_k", "note"])
+    difference = value["elpd_loo"] - value["elpd_aic"]
+    return (
+        f"Left-one-out, the posterior predicts the data with a log density of {value['elpd_loo']:.1f} "
+        f"(effective parameters {value['p_loo']:.1f}), {abs(difference):.1f} nats {'above' if difference >= 0 else 'below'} what AIC "
+        f"estimates for EM; {note}."
+    )
+
+
+def _on_known_labels(agreement: pd.DataFrame) -> str:
+    parts = [
+        f"{row.method} misplaces {_count(int(row.n_misplaced), 'row')} (adjusted Rand index {row.adjusted_rand:.3f})"
+        for row in agreement.itertuples()
+    ]
+    return f"Against the known labels, {' and '.join(parts)}."
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:LISTED])
+    return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,67 @@
+"""Saving and loading a whole analysis as one netCDF file."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import xarray as xr
+
+from bayesgmm.errors import FileFormatError, InputError
+
+SCHEMA_VERSION = 1
+ENGINE = "h5netcdf"
+
+
+def save(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
+    """Write the tree to a netCDF file: a new file beside it first, then a rename, so that an old file survives a failure.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist or cannot be written to.
+    """
+    target = Path(path)
+    marked = tree.copy()
+    marked.attrs = {**tree.attrs, "bayesgmm_schema": SCHEMA_VERSION}
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    except OSError as error:
+        raise InputError(f"cannot write to {target}: {error.strerror}") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        marked.to_netcdf(temporary, engine=ENGINE)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def load(path: str | os.PathLike[str]) -> xr.DataTree:
+    """Read an analysis that `save` wrote; all of it, into memory.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    FileFormatError
+        If the file is truncated, was not written by this library, or by a newer version of it.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise InputError(f"{source} is {'a folder' if source.is_dir() else 'not there'}; an analysis file (.nc) is needed")
+    try:
+        with xr.open_datatree(source, engine=ENGINE) as stored:
+            tree = stored.load()
+    except Exception as error:  # h5py and xarray raise a variety of types for foreign bytes
+        raise FileFormatError(f"{source} cannot be read as a netCDF file: {error}") from error
+    schema = tree.attrs.pop("bayesgmm_schema", None)
+    if schema is None or "posterior" not in tree.children:
+        raise FileFormatError(f"{source} is a netCDF file but not an analysis saved by bayesgmm")
+    if schema > SCHEMA_VERSION:
+        raise FileFormatError(
+            f"{source} was saved by a newer bayesgmm (schema {schema}, this one reads {SCHEMA_VERSION}): upgrade"
+        )
+    return tree

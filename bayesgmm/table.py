@@ -1,0 +1,61 @@
+"""Tables from files: CSV and Parquet."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from bayesgmm.errors import InputError, MissingDependencyError
+
+OTHER_DELIMITERS = (";", "\t", "|")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The table in a CSV (comma, semicolon, tab or bar; with a header) or Parquet file.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is empty or not such a table.
+    MissingDependencyError
+        If a Parquet file is given and pyarrow is not installed.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is {'a folder' if path.is_dir() else 'not there'}; a CSV or Parquet file is needed")
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return _read_parquet(path)
+    try:
+        header = path.open(encoding="utf-8-sig").readline()
+        delimiter = next((mark for mark in OTHER_DELIMITERS if mark in header and "," not in header), ",")
+        return pd.read_csv(path, sep=delimiter, encoding="utf-8-sig")
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{path} is empty; a header and rows of numbers are needed") from None
+    except (pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path} cannot be read as CSV: {str(error).strip()}") from error
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{path}: reading Parquet needs pyarrow; install it with: pip install 'bayesgmm[parquet]'"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def split_table(table: pd.DataFrame, columns: Sequence[str] | None, label: str | None) -> tuple[pd.DataFrame, pd.Series | None]:
+    """The columns to fit, and the column with known labels. By default all columns but the label are fitted."""
+    wanted = [*(columns or []), *([label] if label is not None else [])]
+    missing = [name for name in wanted if name not in table.columns]
+    if missing:
+        raise InputError(
+            f"there is no column {', '.join(map(repr, missing))}; the columns are {', '.join(map(repr, map(str, table.columns)))}"
+        )
+    labels = None if label is None else table[label]
+    if labels is not None and labels.isna().any():
+        raise InputError(f"column {label!r} has {int(labels.isna().sum())} missing labels; every row needs one")
+    if columns is not None:
+        return table[list(columns)], labels
+    return table if label is None else table.drop(columns=label), labels
