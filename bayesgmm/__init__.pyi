@@ -36,6 +36,8 @@ from .posterior.relabel import relabel
 from .report.html import render_report, write_report
 from .report.terminal import print_summary
 
+__version__: str
+
 __all__ = [
     "BayesGMMError",
     "BayesGMMWarning",

@@ -3,12 +3,12 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
-from bayesgmm import __version__
 from bayesgmm.analyze import analyze
 from bayesgmm.compare.comparison import Comparison, compare
 from bayesgmm.datasets import load_faithful
@@ -28,27 +28,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except BayesGMMError as error:
-        print(f"bayesgmm: {error}", file=sys.stderr)
+        print(f"bayesgmm: {one_line(str(error))}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("bayesgmm: interrupted, nothing was written", file=sys.stderr)
         return INTERRUPTED
 
 
+def one_line(message: str) -> str:
+    """A message of several lines as one."""
+    return "; ".join(line.strip().removeprefix("- ") for line in message.splitlines()).replace(":;", ":")
+
+
 def demo(options: argparse.Namespace) -> int:
+    """Old Faithful with two components."""
     return _analyze(load_faithful(), None, 2, options)
 
 
 def fit(options: argparse.Namespace) -> int:
+    """A table of the user's own."""
     columns = None if options.columns is None else [name.strip() for name in options.columns.split(",")]
     X, labels = split_table(read_table(options.data), columns, options.label)
     try:
         return _analyze(X, labels, options.n_components, options)
     except InputError as error:
-        raise InputError(f"{options.data}: {error} (on the command line: --columns a,b and --label COLUMN)") from error
+        raise InputError(
+            f"{options.data}: {error}\nOn the command line: --columns a,b picks columns, --label COLUMN sets one aside"
+        ) from error
 
 
 def report(options: argparse.Namespace) -> int:
+    """The report of a saved analysis."""
     tree = load(options.analysis)
     em = em_of(tree)
     if em is None:
@@ -93,7 +103,7 @@ def _writable_folder(path: Path) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bayesgmm", description="Gaussian mixtures by EM and by NUTS, side by side.")
-    parser.add_argument("--version", action="version", version=f"bayesgmm {__version__}")
+    parser.add_argument("--version", action="version", version=f"bayesgmm {version('bayesgmm')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = argparse.ArgumentParser(add_help=False)

@@ -1,42 +1,30 @@
 """Saving and loading a whole analysis as one netCDF file."""
 
 import os
-import tempfile
 from pathlib import Path
+from typing import Final
 
 import xarray as xr
 
 from bayesgmm.errors import FileFormatError, InputError
+from bayesgmm.files import check_target, write_whole
 
 SCHEMA_VERSION = 1
-ENGINE = "h5netcdf"
+ENGINE: Final = "h5netcdf"
 
 
 def save(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
-    """Write the tree to a netCDF file: a new file beside it first, then a rename, so that an old file survives a failure.
+    """Write the tree to a netCDF file; an existing one is replaced only once the new one is complete.
 
     Raises
     ------
     InputError
         If the folder does not exist or cannot be written to.
     """
-    target = Path(path)
+    target = check_target(path)
     marked = tree.copy()
     marked.attrs = {**tree.attrs, "bayesgmm_schema": SCHEMA_VERSION}
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    except OSError as error:
-        raise InputError(f"cannot write to {target}: {error.strerror}") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        marked.to_netcdf(temporary, engine=ENGINE)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
+    return write_whole(target, lambda temporary: marked.to_netcdf(temporary, engine=ENGINE))
 
 
 def load(path: str | os.PathLike[str]) -> xr.DataTree:

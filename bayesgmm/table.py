@@ -25,7 +25,8 @@ def read_table(path: Path) -> pd.DataFrame:
     if path.suffix.lower() in (".parquet", ".pq"):
         return _read_parquet(path)
     try:
-        header = path.open(encoding="utf-8-sig").readline()
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline()
         delimiter = next((mark for mark in OTHER_DELIMITERS if mark in header and "," not in header), ",")
         return pd.read_csv(path, sep=delimiter, encoding="utf-8-sig")
     except pd.errors.EmptyDataError:

@@ -13,6 +13,7 @@ PACKAGE = Path(bayesgmm.__file__).parent
 ROOMS = (
     "errors",
     "progress",
+    "files",
     "params",
     "data",
     "datasets",
@@ -39,7 +40,7 @@ ONLY_IN = {
     "arviz_plots": "plots",
 }
 WRITERS = {"write_text", "write_bytes", "to_netcdf", "to_zarr", "to_csv", "to_parquet"}
-MAY_WRITE = {"report", "io"}
+MAY_WRITE = {"files", "report", "io"}
 
 
 class Import(NamedTuple):

@@ -31,8 +31,8 @@ class Comparison:
         As `sample` returns it.
     diagnosis : Diagnosis
     parameters : DataFrame
-        One row per scalar parameter: kind, cluster, feature, feature_bis, em (estimate), mean, sd, lower, upper (posterior, with an
-        equal-tailed interval), shift = (mean - em) / sd.
+        One row per scalar parameter: kind, cluster, feature, feature_bis, em (estimate), mean, sd, lower, upper (posterior, with
+        an equal-tailed interval), shift = (mean - em) / sd.
     assignments : Dataset
         See `bayesgmm.assignments`.
     predictive : DataFrame

@@ -75,9 +75,9 @@ def _on_parameters(parameters: pd.DataFrame) -> str:
         )
     names = _listed([f"{name} ({parameters.loc[name, 'shift']:+.1f})" for name in far.index])
     return (
-        f"EM and the posterior disagree on {len(far)} of {len(shifts)} parameters by more than {FAR_SHIFT:.0f} posterior standard "
-        f"deviation: {names}. A maximum need not be near the mean where the posterior is skewed, several modes are mixed, or the "
-        "prior counts."
+        f"EM and the posterior disagree on {len(far)} of {len(shifts)} parameters by more than {FAR_SHIFT:.0f} posterior "
+        f"standard deviation: {names}. A maximum need not be near the mean where the posterior is skewed, several modes are "
+        "mixed, or the prior counts."
     )
 
 
@@ -103,11 +103,12 @@ def _on_uncertainty(memberships: xr.Dataset) -> str:
     unsure, em_unsure = int((largest < UNCERTAIN_MEMBERSHIP).sum()), int((em_largest < UNCERTAIN_MEMBERSHIP).sum())
     entropy = float(memberships["entropy"].sum())
     share = float(memberships["mutual_information"].sum()) / entropy if entropy > 0 else 0.0
+    who = "Every observation has" if unsure == 0 else f"All but {unsure} of {len(largest)} observations have"
     return (
-        f"{_count(unsure, 'observation')} of {len(largest)} {'has' if unsure == 1 else 'have'} no component with a posterior "
-        f"membership of at least {UNCERTAIN_MEMBERSHIP:.0%} (by EM: {em_unsure}). Of the total uncertainty about memberships, "
-        f"{share:.0%} comes from not knowing the parameters, which EM's plug-in memberships leave out; the rest is overlap of the "
-        "components."
+        f"{who} a component with a posterior membership of at least {UNCERTAIN_MEMBERSHIP:.0%} "
+        f"(by EM: {'every one' if em_unsure == 0 else f'all but {em_unsure}'}). Of the total uncertainty about memberships, "
+        f"{share:.0%} comes from not knowing the parameters, which EM's plug-in memberships leave out; the rest is overlap of "
+        "the components."
     )
 
 
@@ -116,9 +117,9 @@ def _on_prediction(predictive: pd.DataFrame) -> str:
     note = str(predictive.loc["largest_pareto_k", "note"])
     difference = value["elpd_loo"] - value["elpd_aic"]
     return (
-        f"Left-one-out, the posterior predicts the data with a log density of {value['elpd_loo']:.1f} "
-        f"(effective parameters {value['p_loo']:.1f}), {abs(difference):.1f} nats {'above' if difference >= 0 else 'below'} what AIC "
-        f"estimates for EM; {note}."
+        f"Leaving out one row at a time, the posterior predicts the data with a log density of {value['elpd_loo']:.1f} "
+        f"(effective parameters {value['p_loo']:.1f}), {abs(difference):.1f} nats {'above' if difference >= 0 else 'below'} "
+        f"what AIC estimates for EM; {note}."
     )
 
 

@@ -31,8 +31,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     covariance_type : str
         "full" or "VVV".
     tol : float
-        A start ends when its total log-likelihood is within `tol` nats of its limit, as `fit_em` has it. (scikit-learn's own `tol`
-        is the last increase of the mean log-likelihood.)
+        A start ends when its total log-likelihood is within `tol` nats of its limit, as `fit_em` has it. (scikit-learn's own
+        `tol` is the last increase of the mean log-likelihood.)
     max_iter, n_init : int
         Iterations of one start at most; number of starts.
     init_params : str

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -191,5 +190,6 @@ def _require_fittable(dataset: Dataset, n_components: int, row_weights: Array) -
 def _check_settings(n_init: int, tol: float, max_iter: int) -> None:
     check_count(n_init, "n_init")
     check_count(max_iter, "max_iter", minimum=0)
-    if isinstance(tol, bool) or not (isinstance(tol, Real) and np.isfinite(tol) and tol >= 0):
+    is_number = isinstance(tol, int | float | np.integer | np.floating) and not isinstance(tol, bool)
+    if not (is_number and np.isfinite(tol) and tol >= 0):
         raise InputError(f"tol must be a number of at least 0, in nats of total log-likelihood; got {tol!r}")

@@ -78,6 +78,9 @@ def starting_points(
         )
     names = AUTO_CYCLE if init == "auto" else (init,)
     streams = np.random.default_rng(seed).spawn(n_init)
+    counting = row_weights > 0
+    if not counting.all():
+        Z, row_weights = Z[counting], row_weights[counting]
 
     def drawn() -> Iterator[tuple[str, MixtureParams]]:
         for i, stream in enumerate(streams):
@@ -89,6 +92,7 @@ def starting_points(
 
 
 def nearest(X: Array, centres: Array) -> Labels:
+    """Index of the nearest of the centres (K, D) to each row, (N,)."""
     distances = np.array([((X - centre) ** 2).sum(axis=1) for centre in centres])
     return distances.argmin(axis=0)
 

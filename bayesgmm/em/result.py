@@ -80,7 +80,7 @@ class EMResult:
 
     @property
     def icl(self) -> float:
-        """BIC - 2 sum_n ln max_k gamma_nk (Biernacki, Celeux and Govaert 2000): smaller is better. mclust reports the negative."""
+        """BIC - 2 sum_n ln max_k gamma_nk (Biernacki, Celeux and Govaert 2000): smaller is better (mclust: larger)."""
         return self.bic - 2 * self.classification_log_likelihood
 
     @property

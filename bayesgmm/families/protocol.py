@@ -16,7 +16,10 @@ class CovarianceFamily(Protocol):
     log-likelihood.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """mclust's name of the family."""
+        ...
 
     def n_covariance_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the K covariances together."""

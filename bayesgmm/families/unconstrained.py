@@ -10,7 +10,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Unconstrained:
-    """Sigma_k = W_k / n_k, with W_k the scatter and n_k the count of component k (Celeux and Govaert 1995, model lambda_k D_k A_k D_k')."""
+    """Sigma_k = W_k / n_k, with W_k the scatter and n_k the count of component k.
+
+    The model lambda_k D_k A_k D_k' of Celeux and Govaert (1995).
+    """
 
     name: str = "VVV"
 

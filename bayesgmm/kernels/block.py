@@ -44,7 +44,7 @@ def exp_nonpositive(x):
     p = p * r + 1.0
     p = p * r + 1.0
     two_to_the_n = np.int64((np.float64(shifted).view(np.int64) + 1023) << 52).view(np.float64)
-    return p * two_to_the_n if x > _LOWEST_EXPONENT else 0.0
+    return p * two_to_the_n if x >= _LOWEST_EXPONENT else 0.0
 
 
 @njit(cache=True, error_model="numpy")
@@ -61,7 +61,7 @@ def log_normalisers(log_weights, scale_trils):
 
 
 class Workspace(NamedTuple):
-    """Arrays that the blocks of one pass share: x, z (D, BLOCK_ROWS), responsibilities (K, BLOCK_ROWS), log_density (BLOCK_ROWS,)."""
+    """Arrays that the blocks of one pass share: x, z (D, B), responsibilities (K, B), log_density (B,), with B = BLOCK_ROWS."""
 
     x: Array
     z: Array
@@ -71,6 +71,7 @@ class Workspace(NamedTuple):
 
 @njit(cache=True, error_model="numpy")
 def new_workspace(n_components, n_features):
+    """Uninitialised arrays of a Workspace."""
     return Workspace(
         np.empty((n_features, BLOCK_ROWS)),
         np.empty((n_features, BLOCK_ROWS)),
@@ -81,7 +82,7 @@ def new_workspace(n_components, n_features):
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
 def _log_joint_block(x, n_rows, normalisers, means, scale_trils, z, log_joint):
-    """ln pi_k + ln N(x_n; mu_k, L_k L_k') into log_joint (K, BLOCK_ROWS), by forward substitution; z (D, BLOCK_ROWS) is scratch."""
+    """ln pi_k + ln N(x_n; mu_k, L_k L_k') into log_joint (K, B), by forward substitution; z (D, B) is scratch."""
     n_components, n_features = means.shape
     for k in range(n_components):
         for b in range(n_rows):
@@ -98,7 +99,8 @@ def _log_joint_block(x, n_rows, normalisers, means, scale_trils, z, log_joint):
                 z[i, b] *= inverse
                 log_joint[k, b] += z[i, b] * z[i, b]
         for b in range(n_rows):
-            log_joint[k, b] = normalisers[k] - 0.5 * log_joint[k, b]
+            value = normalisers[k] - 0.5 * log_joint[k, b]
+            log_joint[k, b] = value if value == value else -np.inf  # NaN: the substitution overflowed
 
 
 @njit(cache=True, error_model="numpy")

@@ -32,7 +32,7 @@ def fill_responsibilities(X, start, stop, log_weights, means, scale_trils, out):
 
 
 def compute_log_density(X: Array, weights: Array, means: Array, scale_trils: Array, *, n_threads: int = 1) -> Array:
-    """ln p(x_n), shape (N,), in nats; -inf where every component's density underflows the range of logarithms (beyond 1e150 scales)."""
+    """ln p(x_n) in nats, shape (N,); -inf where the squared distance from every component overflows (about 1e154 scales)."""
     log_weights, means, scale_trils = prepare_parameters(weights, means, scale_trils)
     out = np.empty(X.shape[0])
     map_row_chunks(

@@ -33,7 +33,12 @@ class Moments(NamedTuple):
     scatters: Array
 
     def __add__(self, other: "Moments") -> "Moments":  # type: ignore[override]  # moments of two sets of rows add up
-        return Moments(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        return Moments(
+            self.log_likelihood + other.log_likelihood,
+            self.counts + other.counts,
+            self.sums + other.sums,
+            self.scatters + other.scatters,
+        )
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})

@@ -22,15 +22,18 @@ def log_joint(X: Array, weights: Array, means: Array, scale_trils: Array) -> Arr
 
 
 def log_density(X: Array, weights: Array, means: Array, scale_trils: Array) -> Array:
+    """ln p(x_n), shape (N,)."""
     return logsumexp(log_joint(X, weights, means, scale_trils), axis=1)
 
 
 def responsibilities(X: Array, weights: Array, means: Array, scale_trils: Array) -> Array:
+    """gamma_nk, shape (N, K)."""
     joint = log_joint(X, weights, means, scale_trils)
     return np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
 
 
 def moments(X: Array, weights: Array, means: Array, scale_trils: Array, row_weights: Array) -> Moments:
+    """Weighted log-likelihood and expected sufficient statistics about the means."""
     weighted = responsibilities(X, weights, means, scale_trils) * row_weights[:, None]
     deviations = X[:, None, :] - means
     return Moments(

@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 class CorrelationTransform(CholeskyCorrTransform):
-    """PyMC's transform under a name without an underscore: PyMC 6.4 splits value names there and would not find its own variable."""
+    """PyMC's transform under a name without an underscore: PyMC 6.4 splits value names there and loses its own variable."""
 
     name = "cholesky"
 

@@ -31,6 +31,7 @@ class Parameters(NamedTuple):
 
 
 def n_coordinates(n_components: int, n_features: int) -> int:
+    """Number of free parameters, and of coordinates."""
     return n_components - 1 + 2 * n_components * n_features + n_components * n_features * (n_features - 1) // 2
 
 
@@ -65,8 +66,10 @@ def unconstrain(parameters: Parameters) -> Array:
 
 
 def log_jacobian(parameters: Parameters) -> Array:
-    """ln |d parameters / d u|, where the simplex is measured by its first K - 1 weights and a correlation matrix's Cholesky
-    factor by its strictly lower triangle."""
+    """ln |d parameters / d u|.
+
+    The simplex is measured by its first K - 1 weights, a correlation matrix's Cholesky factor by its strictly lower triangle.
+    """
     weights, _, scales, correlation_trils = parameters
     n_components, n_features = scales.shape[-2:]
     log_diagonal = np.log(np.diagonal(correlation_trils, axis1=-2, axis2=-1))
@@ -79,4 +82,5 @@ def log_jacobian(parameters: Parameters) -> Array:
 
 
 def from_mixture(params: MixtureParams) -> Parameters:
+    """The same mixture by scales and correlations."""
     return Parameters(params.weights, params.means, params.scales, params.scale_trils / params.scales[:, :, None])

@@ -49,71 +49,80 @@ def _softmax(y, weights):
     weights /= weights.sum()
 
 
+@njit(cache=True, error_model="numpy")
+def _unpack(u, n_components, n_features):
+    """Weights, means, scales, correlation_trils, and the lengths (K, D) of the rows before normalisation."""
+    block = n_components * n_features
+    weights = np.empty(n_components)
+    _softmax(u[: n_components - 1], weights)
+    rest = u[n_components - 1 :]
+    means = rest[:block].copy().reshape(n_components, n_features)
+    scales = np.exp(rest[block : 2 * block]).reshape(n_components, n_features)
+    correlation_trils = np.zeros((n_components, n_features, n_features))
+    lengths = np.ones((n_components, n_features))
+    at = 2 * block
+    for k in range(n_components):
+        for i in range(n_features):
+            x = rest[at : at + i]
+            lengths[k, i] = np.sqrt(1.0 + (x * x).sum())
+            correlation_trils[k, i, :i] = x / lengths[k, i]
+            correlation_trils[k, i, i] = 1.0 / lengths[k, i]
+            at += i
+    return weights, means, scales, correlation_trils, lengths
+
+
+@njit(cache=True, error_model="numpy")
+def _add_weight_terms(weights, d_weights, concentration, gradient):
+    """Dirichlet and Jacobian of the simplex: exponents a - 1 and 1; gradient by the K - 1 logits, the last minus their sum."""
+    d_logits = weights * d_weights + concentration
+    d_logits -= weights * d_logits.sum()
+    gradient[:] = d_logits[:-1] - d_logits[-1]
+    return (concentration * np.log(weights)).sum()
+
+
+@njit(cache=True, error_model="numpy")
+def _add_correlation_terms(correlation_trils, lengths, d_correlation_trils, lkj_eta, gradient):
+    """LKJ and Jacobian of one component: exponents of ln C_ii 2 eta - 2 + D - (i + 1) and i + 2, for rows i from 0."""
+    n_features = len(lengths)
+    value, at = 0.0, 0
+    for i in range(n_features):
+        row, d_row = correlation_trils[i, : i + 1], d_correlation_trils[i, : i + 1]
+        exponent = 2.0 * lkj_eta - 2.0 + n_features - (i + 1.0) + (i + 2.0)
+        value += exponent * np.log(row[i])
+        along = exponent + (row * d_row).sum()
+        gradient[at : at + i] = (d_row[:i] - row[:i] * along) / lengths[i]
+        at += i
+    return value
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def log_posterior(
     u, X, row_weights, concentration, mean_loc, mean_scale, scale_kind, scale_params, lkj_eta, log_constant, gradient
 ):
     """ln p(u | X) up to the evidence; its gradient (n_coordinates,) into `gradient`. Coordinates as in `coordinates`."""
     n_components, n_features = len(concentration), len(mean_loc)
-    n_pairs = n_features * (n_features - 1) // 2
-    means_at = n_components - 1
-    scales_at = means_at + n_components * n_features
-    pairs_at = scales_at + n_components * n_features
-
-    weights = np.empty(n_components)
-    _softmax(u[:means_at], weights)
-    means = u[means_at:scales_at].copy().reshape(n_components, n_features)
-    scales = np.exp(u[scales_at:pairs_at]).reshape(n_components, n_features)
-    correlation_trils = np.zeros((n_components, n_features, n_features))
-    lengths = np.ones((n_components, n_features))
-    scale_trils = np.zeros((n_components, n_features, n_features))
-    for k in range(n_components):
-        at = pairs_at + k * n_pairs
-        for i in range(n_features):
-            for j in range(i):
-                lengths[k, i] += u[at + j] ** 2
-            lengths[k, i] = np.sqrt(lengths[k, i])
-            for j in range(i):
-                correlation_trils[k, i, j] = u[at + j] / lengths[k, i]
-            correlation_trils[k, i, i] = 1.0 / lengths[k, i]
-            at += i
-            for j in range(i + 1):
-                scale_trils[k, i, j] = scales[k, i] * correlation_trils[k, i, j]
-
-    value, d_weights, d_means, d_trils = score(X, weights, means, scale_trils, row_weights)
+    weights, means, scales, correlation_trils, lengths = _unpack(u, n_components, n_features)
+    scale_trils = correlation_trils * scales.reshape(n_components, n_features, 1)
+    value, d_weights, d_means, d_scale_trils = score(X, weights, means, scale_trils, row_weights)
     value += log_constant
-
-    # weights: Dirichlet exponents a - 1, and 1 more each from the Jacobian
-    d_logits = weights * d_weights + concentration
-    total = d_logits.sum()
+    value += _add_weight_terms(weights, d_weights, concentration, gradient[: n_components - 1])
+    block, n_pairs = n_components * n_features, n_features * (n_features - 1) // 2
+    d_means_out = gradient[n_components - 1 : n_components - 1 + block]
+    d_scales_out = gradient[n_components - 1 + block : n_components - 1 + 2 * block]
+    d_pairs_out = gradient[n_components - 1 + 2 * block :]
     for k in range(n_components):
-        value += concentration[k] * np.log(weights[k])
-        d_logits[k] -= weights[k] * total
-    for k in range(means_at):
-        gradient[k] = d_logits[k] - d_logits[n_components - 1]
-
-    for k in range(n_components):
-        at = pairs_at + k * n_pairs
         for i in range(n_features):
             deviation = (means[k, i] - mean_loc[i]) / mean_scale[i]
             value -= 0.5 * deviation**2
-            gradient[means_at + k * n_features + i] = d_means[k, i] - deviation / mean_scale[i]
-
-            prior, d_scale = _scale_log_prior(scale_kind, scale_params[0, i], scale_params[1, i], scales[k, i])
-            for j in range(i + 1):
-                d_scale += d_trils[k, i, j] * correlation_trils[k, i, j]
+            d_means_out[k * n_features + i] = d_means[k, i] - deviation / mean_scale[i]
+            prior, d_prior = _scale_log_prior(scale_kind, scale_params[0, i], scale_params[1, i], scales[k, i])
             value += prior + np.log(scales[k, i])
-            gradient[scales_at + k * n_features + i] = d_scale * scales[k, i] + 1.0
-
-            # LKJ exponent of ln C_ii, and i + 2 more from the Jacobian of x -> C
-            exponent = 2.0 * lkj_eta - 2.0 + n_features - (i + 1.0) + i + 2.0
-            value += exponent * np.log(correlation_trils[k, i, i])
-            along = exponent
-            for j in range(i + 1):
-                along += scales[k, i] * d_trils[k, i, j] * correlation_trils[k, i, j]
-            for j in range(i):
-                gradient[at + j] = (scales[k, i] * d_trils[k, i, j] - correlation_trils[k, i, j] * along) / lengths[k, i]
-            at += i
+            d_scale = d_prior + (d_scale_trils[k, i] * correlation_trils[k, i]).sum()
+            d_scales_out[k * n_features + i] = d_scale * scales[k, i] + 1.0
+        d_correlation_trils = d_scale_trils[k] * scales[k].reshape(n_features, 1)
+        value += _add_correlation_terms(
+            correlation_trils[k], lengths[k], d_correlation_trils, lkj_eta, d_pairs_out[k * n_pairs : (k + 1) * n_pairs]
+        )
     return value
 
 

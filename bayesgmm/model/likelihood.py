@@ -42,7 +42,7 @@ class MixtureLogDensity(Op):
 
 
 class MixtureScore(Op):
-    """Weighted log-likelihood and its gradient: (X, weights, means, scale_trils, row_weights (N,)) -> ((), (K,), (K, D), (K, D, D))."""
+    """Weighted log-likelihood and its gradient: (X, weights, means, scale_trils, row_weights) -> (), (K,), (K, D), (K, D, D)."""
 
     __props__ = ()
     gufunc_signature = "(n,d),(k),(k,d),(k,d,d),(n)->(),(k),(k,d),(k,d,d)"

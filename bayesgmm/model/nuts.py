@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import nutpie
 import numpy as np
+import nutpie
 import xarray as xr
-from nutpie.compiled_pyfunc import from_pyfunc
 from numpy.typing import NDArray
+from nutpie.compiled_pyfunc import from_pyfunc
 
 from bayesgmm.model.density import density_arguments, log_posterior
 from bayesgmm.model.priors import ResolvedPriors

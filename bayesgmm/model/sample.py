@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
 
-import nutpie
 import numpy as np
+import nutpie
 import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
@@ -113,7 +113,8 @@ def sample(
     require_fittable(dataset, n_components)
     if isinstance(em_or_n_components, EMResult) and em_or_n_components.params.n_features != dataset.n_features:
         raise InputError(
-            f"the EM fit has {em_or_n_components.params.n_features} columns, X has {dataset.n_features}: pass the data it was fitted to"
+            f"the EM fit has {em_or_n_components.params.n_features} columns, X has {dataset.n_features}: "
+            "pass the data it was fitted to"
         )
     settings = _settings(draws, tune, chains, cores, sampler, target_accept)
     resolved = (priors or Priors()).resolved(dataset.X, n_components)

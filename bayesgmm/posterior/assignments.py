@@ -74,7 +74,7 @@ def _new_rows(X: Any, columns: list[str]) -> Array:
 
 def _summaries(X: Array, draws: Draws, ci_prob: float) -> dict[str, Array]:
     n_draws, n_components = draws.weights.shape
-    out = {name: np.empty((len(X), n_components)) for name in ("membership", "lower", "upper")}
+    out: dict[str, Array] = {name: np.empty((len(X), n_components)) for name in ("membership", "lower", "upper")}
     out["expected_entropy"] = np.empty(len(X))
     tails = [(1 - ci_prob) / 2, (1 + ci_prob) / 2]
     n_rows = max(BYTES_AT_ONCE // (8 * n_draws * n_components), 1)

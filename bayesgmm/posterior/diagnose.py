@@ -1,5 +1,6 @@
 """diagnose: did the sampler converge, judged on what labels cannot disturb."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import arviz_stats as azs
@@ -80,7 +81,7 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
     """
     series = invariants(tree)
     posterior = group(tree, "posterior")
-    quantities = _convergence(series, {name: str(name) for name in series.data_vars})
+    quantities = _convergence(series, {str(name): str(name) for name in series.data_vars})
     n_chains, n_draws = series.sizes["chain"], series.sizes["draw"]
     stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
     n_divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
@@ -100,31 +101,26 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
     )
 
 
-def _convergence(series: xr.Dataset, names: dict[object, str]) -> pd.DataFrame:
-    tree = xr.DataTree.from_dict({"posterior": series})
+def _convergence(series: xr.Dataset, names: Mapping[str, str]) -> pd.DataFrame:
+    """r_hat and ESS of each variable, by its printed name; NaN where all draws are equal."""
+    moving = [name for name in names if series[name].min() < series[name].max()]
+    tree = xr.DataTree.from_dict({"posterior": series[moving]})
     measures = {
         "r_hat": azs.rhat(tree, method="rank"),
         "ess_bulk": azs.ess(tree, method="bulk"),
         "ess_tail": azs.ess(tree, method="tail"),
     }
-    return pd.DataFrame(
-        {
-            measure: [float(values[name]) for name in names]
-            for measure, values in ((key, _as_dataset(value)) for key, value in measures.items())
-        },
-        index=pd.Index(list(names.values()), name="quantity"),
+    table = pd.DataFrame(
+        {measure: pd.Series({name: float(values[name]) for name in moving}) for measure, values in measures.items()}
     )
+    return table.reindex(list(names)).rename(index=dict(names)).rename_axis("quantity")
 
 
 def _convergence_of_parameters(posterior: xr.Dataset) -> pd.DataFrame:
     labels = parameter_labels(posterior)
     scalars = xr.Dataset({f"p{i}": label.select(posterior) for i, label in enumerate(labels)})
-    names: dict[object, str] = {f"p{i}": label.text for i, label in enumerate(labels)}
+    names = {f"p{i}": label.text for i, label in enumerate(labels)}
     return _convergence(scalars, names).rename_axis("parameter")
-
-
-def _as_dataset(value: xr.DataTree | xr.Dataset) -> xr.Dataset:
-    return value.to_dataset() if isinstance(value, xr.DataTree) else value
 
 
 def _switching_rate(tree: xr.DataTree) -> float:
@@ -147,20 +143,23 @@ def _reasons(
     reasons = []
     if tree.attrs.get("interrupted", 0):
         reasons.append("sampling was interrupted: the draws are those made by then")
-    bad = quantities[~(quantities["r_hat"] < R_HAT_LIMIT)]
-    if n_chains > 1 and len(bad):
-        worst = bad["r_hat"].fillna(np.inf).idxmax()
-        reasons.append(
-            f"R-hat of {worst} is {bad.loc[worst, 'r_hat']:.3f}, above {R_HAT_LIMIT}: the chains disagree, "
-            "perhaps because they are in different modes; look at plot_diagnostics, then sample longer or from one mode"
-        )
+    moving = quantities.dropna(subset=["ess_bulk"])  # R-hat is NaN for one chain
+    if "log_likelihood" not in moving.index:
+        reasons.append("log_likelihood is the same in every draw: the sampler did not move")
+        return tuple(reasons)
     if n_chains == 1:
         reasons.append("there is only one chain, so that chains cannot be compared: use at least four")
+    elif moving["r_hat"].max() >= R_HAT_LIMIT:
+        worst = moving["r_hat"].idxmax()
+        reasons.append(
+            f"R-hat of {worst} is {moving.loc[worst, 'r_hat']:.3f}, above {R_HAT_LIMIT}: the chains disagree, "
+            "perhaps because they are in different modes; look at plot_diagnostics, then sample longer or from one mode"
+        )
     needed = ESS_PER_CHAIN * max(n_chains, 4)
-    scarce = quantities[["ess_bulk", "ess_tail"]].min(axis=1)
-    if not (scarce >= needed).all():
-        worst = scarce.fillna(0).idxmin()
-        reasons.append(f"{worst} has {scarce[worst]:.0f} effective draws, fewer than {needed}: sample longer")
+    effective = moving[["ess_bulk", "ess_tail"]].min(axis=1)
+    if effective.min() < needed:
+        scarcest = effective.idxmin()
+        reasons.append(f"{scarcest} has {effective[scarcest]:.0f} effective draws, fewer than {needed}: sample longer")
     if n_divergences:
         reasons.append(
             f"{n_divergences} of {n_total} draws diverged: raise target_accept, or use priors that keep scales away from 0"

@@ -18,7 +18,7 @@ def invariants(tree: xr.DataTree) -> xr.Dataset:
 
     - ``log_likelihood``: total, nats;
     - ``weight_entropy``: -sum_k pi_k ln pi_k, nats;
-    - ``log_det_total_covariance``: ln det of the mixture's covariance sum_k pi_k (Sigma_k + mu_k mu_k') - m m', m = sum_k pi_k mu_k;
+    - ``log_det_total_covariance``: ln det of sum_k pi_k (Sigma_k + mu_k mu_k') - m m', with m = sum_k pi_k mu_k;
     - ``co_assignment``: mean over up to 100 fixed pairs of rows of the probability that both come from the same component;
     - ``log_density_at_row_n``: ln p(x_n) at 5 rows spread over the data along their first principal axis.
     """

@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayesgmm as bg
+from bayesgmm.kernels import reference as twin
+from bayesgmm.posterior.invariants import invariants
+from tests.posteriors import made_tree, scrambled, separated_params
+
+
+@pytest.fixture(scope="module")
+def well_mixed():
+    rng = np.random.default_rng(51)
+    return bg.relabel(scrambled(made_tree(separated_params(), rng), rng)[0])
+
+
+def test_switched_labels_alone_are_no_failure(well_mixed):
+    diagnosis = bg.diagnose(well_mixed)
+    assert diagnosis.ok, diagnosis.verdict
+    assert diagnosis.quantities["r_hat"].max() < 1.01
+    assert diagnosis.relabelled["r_hat"].max() < 1.02
+    assert diagnosis.switching_rate > 0.5
+    assert (diagnosis.n_chains, diagnosis.n_draws) == (4, 250)
+    assert diagnosis.verdict.startswith("Nothing speaks against convergence")
+
+
+def test_invariants_do_not_depend_on_labels():
+    rng = np.random.default_rng(52)
+    tree = made_tree(separated_params(), rng, n_draws=20)
+    shuffled, _ = scrambled(tree, rng)
+    for name, series in invariants(tree).data_vars.items():
+        np.testing.assert_allclose(invariants(shuffled)[name].values, series.values, rtol=1e-10, err_msg=str(name))
+
+
+def test_invariants_are_what_they_say():
+    rng = np.random.default_rng(53)
+    params = separated_params()
+    tree = made_tree(params, rng, n_chains=1, n_draws=4, spread=0.0, n_samples=50)
+    X = tree["observed_data"]["X"].values
+    series = invariants(tree).isel(chain=0, draw=0)
+    arrays = (params.weights, params.means, params.scale_trils)
+    assert float(series["log_likelihood"]) == pytest.approx(twin.log_density(X, *arrays).sum(), rel=1e-12)
+    assert float(series["weight_entropy"]) == pytest.approx(-(params.weights * np.log(params.weights)).sum(), rel=1e-12)
+    centre = params.weights @ params.means
+    total = sum(
+        w * (c + np.outer(m - centre, m - centre))
+        for w, m, c in zip(params.weights, params.means, params.covariances, strict=True)
+    )
+    assert float(series["log_det_total_covariance"]) == pytest.approx(np.linalg.slogdet(total)[1], rel=1e-12)
+    assert 0 < float(series["co_assignment"]) < 1
+
+
+def test_chains_in_different_modes_are_reported():
+    rng = np.random.default_rng(54)
+    params = separated_params()
+    tree = made_tree(params, rng)
+    moved = tree["posterior"].to_dataset().copy(deep=True)
+    moved["means"][{"chain": 3, "cluster": 0}] += 3.0
+    diagnosis = bg.diagnose(xr.DataTree.from_dict({"posterior": moved, "observed_data": tree["observed_data"].to_dataset()}))
+    assert not diagnosis.ok
+    assert any("the chains disagree" in reason for reason in diagnosis.reasons)
+    assert diagnosis.verdict.startswith("Not converged")
+
+
+@pytest.mark.parametrize(
+    ("statistics", "words"),
+    [
+        ({"diverging": 7}, "7 of 1000 draws diverged"),
+        ({"reached_max_treedepth": 3}, "3 of 1000 trajectories reached the largest tree depth"),
+    ],
+)
+def test_sampler_statistics_are_counted(well_mixed, statistics, words):
+    ((name, count),) = statistics.items()
+    flags = np.zeros(1000, dtype=bool)
+    flags[:count] = True
+    stats = xr.Dataset({name: (("chain", "draw"), flags.reshape(4, 250))})
+    groups = {key: child.to_dataset() for key, child in well_mixed.children.items()}
+    diagnosis = bg.diagnose(xr.DataTree.from_dict({**groups, "sample_stats": stats}))
+    assert not diagnosis.ok
+    assert any(words in reason for reason in diagnosis.reasons)
+
+
+def test_slow_energy_few_draws_and_one_chain_are_reported():
+    rng = np.random.default_rng(55)
+    tree = made_tree(separated_params(), rng, n_chains=1, n_draws=100)
+    energy = np.cumsum(rng.normal(size=(1, 100)), axis=1)  # a random walk: BFMI near 0
+    groups = {key: child.to_dataset() for key, child in tree.children.items()}
+    stats = xr.Dataset({"energy": (("chain", "draw"), energy)})
+    reasons = " ".join(bg.diagnose(xr.DataTree.from_dict({**groups, "sample_stats": stats})).reasons)
+    assert "only one chain" in reasons
+    assert "effective draws, fewer than 400" in reasons
+    assert "the energy of some chain mixes slowly" in reasons
+
+
+def test_stored_and_computed_log_likelihood_give_the_same(well_mixed):
+    computed = invariants(well_mixed)
+    X = well_mixed["observed_data"]["X"].values
+    posterior = well_mixed["posterior"]
+    trils = np.linalg.cholesky(posterior["covariances"].values)
+    values = np.array(
+        [
+            [
+                twin.log_density(X, posterior["weights"].values[c, d], posterior["means"].values[c, d], trils[c, d])
+                for d in range(250)
+            ]
+            for c in range(4)
+        ]
+    )
+    groups = {key: child.to_dataset() for key, child in well_mixed.children.items()}
+    stored = xr.DataTree.from_dict({**groups, "log_likelihood": xr.Dataset({"X": (("chain", "draw", "obs"), values)})})
+    for name, series in invariants(stored).data_vars.items():
+        np.testing.assert_allclose(series.values, computed[name].values, rtol=1e-9)

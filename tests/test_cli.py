@@ -1,0 +1,116 @@
+"""The command line: exit statuses, one clear line on bad input, files written."""
+
+import pandas as pd
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.cli import main
+from bayesgmm.table import read_table
+
+SMALL = ["--draws", "50", "--chains", "2"]
+
+
+@pytest.fixture
+def csv(tmp_path):
+    rng_free = bg.load_faithful().head(60).assign(park="Yellowstone")
+    path = tmp_path / "geyser.csv"
+    rng_free.to_csv(path, index=False)
+    return path
+
+
+def refused(capsys, *arguments):
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def test_fit_writes_report_and_analysis(csv, tmp_path, capsys):
+    out = tmp_path / "new" / "folder"
+    status = main(["fit", str(csv), "-k", "2", "--columns", "eruptions,waiting", "--out", str(out), *SMALL])
+    assert status == 1  # 2 x 50 draws are too few to call converged; the files are written all the same
+    assert {path.name for path in out.iterdir()} == {"report.html", "analysis.nc"}
+    printed = capsys.readouterr().out
+    assert "means" in printed
+    assert "Not converged" in printed
+    assert main(["report", str(out / "analysis.nc"), "--out", str(tmp_path / "again.html")]) == 1
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_text_column_is_named_with_the_remedy(csv, tmp_path, capsys):
+    message = refused(capsys, "fit", csv, "-k", "2", "--out", tmp_path)
+    assert "park" in message
+    assert "--columns" in message
+
+
+def test_missing_value_is_named_and_counted(tmp_path, capsys):
+    frame = bg.load_faithful().head(30)
+    frame.loc[[4, 7], "waiting"] = None
+    frame.to_csv(tmp_path / "holes.csv", index=False)
+    message = refused(capsys, "fit", tmp_path / "holes.csv", "-k", "2", "--out", tmp_path)
+    assert "waiting" in message
+    assert "2" in message
+    assert "row 4" in message
+
+
+def test_label_column_is_left_out_of_the_fit(csv, tmp_path, capsys):
+    frame = pd.read_csv(csv).assign(park=lambda table: (table["waiting"] > 65).map({True: "long", False: "short"}))
+    frame.to_csv(csv, index=False)
+    main(["fit", str(csv), "-k", "2", "--label", "park", "--out", str(tmp_path), *SMALL])
+    assert "Against the known labels" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("missing.csv", None, "not there"),
+        ("empty.csv", b"", "is empty"),
+        ("binary.csv", b"\xff\xfe\x00\x01a,b\n1,2\n", "cannot be read as CSV"),
+        ("text.csv", b"name,town\nann,bonn\n", "name"),
+        ("header.csv", b"a,b\n", "no rows"),
+        ("bad.parquet", b"not parquet", "cannot be read as Parquet"),
+    ],
+)
+def test_bad_files(tmp_path, capsys, name, content, words):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    assert words in refused(capsys, "fit", path, "-k", "2", "--out", tmp_path)
+
+
+def test_folder_and_foreign_analysis(tmp_path, capsys):
+    assert "is a folder" in refused(capsys, "fit", tmp_path, "-k", "2")
+    assert "not there" in refused(capsys, "report", tmp_path / "none.nc")
+    (tmp_path / "foreign.nc").write_bytes(b"CDF not really")
+    assert "cannot be read" in refused(capsys, "report", tmp_path / "foreign.nc")
+
+
+def test_unknown_column_lists_the_columns(csv, tmp_path, capsys):
+    message = refused(capsys, "fit", csv, "-k", "2", "--columns", "eruptions,waitng", "--out", tmp_path)
+    assert "'waitng'" in message
+    assert "'waiting'" in message
+
+
+def test_output_that_cannot_be_written_is_refused_before_the_work(csv, tmp_path, capsys):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    assert "cannot write" in refused(capsys, "fit", csv, "-k", "2", "--columns", "eruptions,waiting", "--out", blocked)
+
+
+def test_too_many_components(csv, tmp_path, capsys):
+    message = refused(capsys, "fit", csv, "-k", "1000", "--columns", "eruptions,waiting", "--out", tmp_path)
+    assert "60 rows" in message
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_other_delimiters(tmp_path, delimiter):
+    bg.load_faithful().to_csv(tmp_path / "table.csv", sep=delimiter, index=False)
+    assert list(read_table(tmp_path / "table.csv").columns) == ["eruptions", "waiting"]
+
+
+def test_usage_errors_exit_with_status_2():
+    with pytest.raises(SystemExit) as caught:
+        main(["fit"])
+    assert caught.value.code == 2
