@@ -16,7 +16,7 @@ pytestmark = pytest.mark.statistical
 
 PROBLEMS = json.loads((Path(__file__).parents[1] / "reference" / "exact_posteriors.json").read_text())
 SEED = 20_261_122
-DRAWS = {"auto": 20_000, "nutpie": 10_000}
+DRAWS = 20_000
 
 
 def priors_of(problem):
@@ -50,7 +50,7 @@ def test_co_assignment_probabilities(problem, sampler):
         X,
         problem["n_components"],
         priors=priors_of(problem),
-        draws=DRAWS[sampler],
+        draws=DRAWS,
         sampler=sampler,
         target_accept=0.95,
         seed=SEED,
