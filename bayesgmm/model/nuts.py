@@ -9,15 +9,11 @@ import numpy as np
 import nutpie
 import xarray as xr
 from numpy.typing import NDArray
-from nutpie.compiled_pyfunc import from_pyfunc
 
-from bayesgmm.model.density import density_arguments, log_posterior
-from bayesgmm.model.priors import ResolvedPriors
 from bayesgmm.progress import progress_bars
 
 Array = NDArray[np.float64]
 
-COORDINATES = "coordinates"
 POLL_SECONDS = 0.02
 
 
@@ -31,37 +27,9 @@ class NutsSettings:
     target_accept: float
 
 
-def own_density(X: Array, priors: ResolvedPriors, n_coordinates: int) -> Any:
-    """The library's own log-posterior as a model for nutpie; nothing is compiled that numba has not cached on disk."""
-    row_weights = np.ones(len(X))
-    arguments = density_arguments(priors)
-    # compiled here, or loaded from numba's cache, before any sampler's thread asks for it
-    log_posterior(np.zeros(n_coordinates), X, row_weights, *arguments, np.empty(n_coordinates))
-
-    def make_log_density() -> Callable[[Array], tuple[float, Array]]:
-        def log_density(u: Array) -> tuple[float, Array]:
-            gradient = np.empty(n_coordinates)
-            return log_posterior(u, X, row_weights, *arguments, gradient), gradient
-
-        return log_density
-
-    def make_expand(*_: int) -> Callable[[Array], dict[str, Array]]:
-        return lambda u: {COORDINATES: np.array(u)}
-
-    return from_pyfunc(
-        ndim=n_coordinates,
-        make_logp_fn=make_log_density,
-        make_expand_fn=make_expand,
-        expanded_dtypes=[np.dtype("float64")],
-        expanded_shapes=[(n_coordinates,)],
-        expanded_names=[COORDINATES],
-    )
-
-
 def started_at(model: Any, start: Array) -> Any:
     """The nutpie model with a start of its own, exactly there."""
-    field = "initial_point_func" if hasattr(model, "initial_point_func") else "_make_initial_points"
-    return replace(model, **{field: lambda _seed: start})
+    return replace(model, initial_point_func=lambda _seed: start)
 
 
 def run_chains(

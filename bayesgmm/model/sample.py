@@ -17,8 +17,9 @@ from bayesgmm.errors import FitError, InputError
 from bayesgmm.kernels.draws import log_density_of_draws
 from bayesgmm.kernels.threads import available_threads
 from bayesgmm.model.build import assemble, resolve_components
-from bayesgmm.model.coordinates import Parameters, constrain, from_mixture, n_coordinates, unconstrain
-from bayesgmm.model.nuts import COORDINATES, NutsSettings, joined, own_density, run_chains, started_at
+from bayesgmm.model.coordinates import Parameters, constrain, from_mixture, unconstrain
+from bayesgmm.model.native import COORDINATES, native_model
+from bayesgmm.model.nuts import NutsSettings, joined, run_chains, started_at
 from bayesgmm.model.priors import Priors, ResolvedPriors
 from bayesgmm.model.start import ChainStart, chain_starts
 from bayesgmm.posterior.relabel import relabel
@@ -174,7 +175,7 @@ def _sample_own_density(
     progress: bool | None,
 ) -> RawDraws:
     n_components, n_features = starts[0].params.means.shape
-    model = own_density(dataset.X, priors, n_coordinates(n_components, n_features))
+    model = native_model(dataset.X, priors)
     models = [started_at(model, unconstrain(from_mixture(start.params))) for start in starts]
     traces, interrupted = run_chains(models, seeds, settings, progress)
     u = joined(traces, "posterior")[COORDINATES].values
