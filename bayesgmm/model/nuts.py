@@ -1,6 +1,7 @@
 """NUTS by nutpie: every chain its own sampler with its own start, progress and interruption at this edge."""
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -65,7 +66,9 @@ def run_chains(
                     traces[chain] = running.pop(chain).wait()
                     bars.update(tasks[chain], completed=total)
         except KeyboardInterrupt:
-            traces |= {chain: sampler.abort() for chain, sampler in running.items()}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # ArviZ takes a chain without draws for swapped dimensions
+                traces |= {chain: sampler.abort() for chain, sampler in running.items()}
             usable = [traces[chain] for chain in sorted(traces) if traces[chain]["posterior"].sizes.get("draw", 0) > 1]
             if not usable:
                 raise

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.statistical
 
 PROBLEMS = json.loads((Path(__file__).parents[1] / "reference" / "exact_posteriors.json").read_text())
 SEED = 20_261_122
-DRAWS = 20_000
+CHAINS, DRAWS = 16, 5_000
 
 
 def priors_of(problem):
@@ -44,20 +44,28 @@ def co_assignment_series(X, tree):
 @pytest.mark.parametrize("sampler", ["auto", "nutpie"])
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: problem["name"])
 def test_co_assignment_probabilities(problem, sampler):
-    """Within 4 Monte-Carlo standard errors, at an effective sample size of at least 2000 for every pair."""
+    """Within 4 Monte-Carlo standard errors, at an effective sample size of at least 2000 for every pair.
+
+    With half-normal scales a component that holds one point may shrink far (a funnel). A chain visits that region rarely and
+    stays long, which autocorrelations within chains do not show; so the standard error is the larger of ArviZ's and of the one
+    between the chains' means.
+    """
     X = np.array(problem["X"])
     tree = bg.sample(
         X,
         problem["n_components"],
         priors=priors_of(problem),
         draws=DRAWS,
+        chains=CHAINS,
         sampler=sampler,
-        target_accept=0.95,
+        target_accept=0.99,
         seed=SEED,
     )
     series = xr.DataTree.from_dict({"posterior": co_assignment_series(X, tree)})
     ess = azs.ess(series, method="mean")["co_assignment"].values
-    mcse = azs.mcse(series, method="mean")["co_assignment"].values
+    mcse_within = azs.mcse(series, method="mean")["co_assignment"].values
+    chain_means = series["posterior"]["co_assignment"].mean("draw").values
+    mcse = np.maximum(mcse_within, chain_means.std(axis=0, ddof=1) / np.sqrt(CHAINS))
     estimates = series["posterior"]["co_assignment"].mean(("chain", "draw")).values
     exact = np.array(problem["co_assignment"])[np.triu_indices(len(X), 1)]
     assert ess.min() > 2000
