@@ -11,13 +11,12 @@ from .em.result import EMResult
 from .em.run import EMRun, EMStatus
 from .errors import (
     BayesGMMError,
-    BayesGMMWarning,
-    ConvergenceWarning,
     FileFormatError,
     FitError,
     InputError,
     InternalError,
     MissingDependencyError,
+    SamplingError,
 )
 from .io import load, save
 from .model.build import build_model
@@ -40,9 +39,7 @@ __version__: str
 
 __all__ = [
     "BayesGMMError",
-    "BayesGMMWarning",
     "Comparison",
-    "ConvergenceWarning",
     "Dataset",
     "Diagnosis",
     "EMMode",
@@ -57,6 +54,7 @@ __all__ = [
     "MissingDependencyError",
     "MixtureParams",
     "Priors",
+    "SamplingError",
     "analyze",
     "assignments",
     "build_model",

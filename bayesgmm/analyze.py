@@ -3,9 +3,10 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesgmm.compare.comparison import DEFAULT_CI_PROB, Comparison, compare
-from bayesgmm.data import validate
+from bayesgmm.data import check_probability, check_seed, validate
 from bayesgmm.em.fit import fit_em
 from bayesgmm.errors import InputError
 from bayesgmm.model.priors import Priors
@@ -26,7 +27,7 @@ def analyze(
     cores: int | None = None,
     n_init: int = 10,
     ci_prob: float = DEFAULT_CI_PROB,
-    seed: int | None = None,
+    seed: int | np.random.Generator | None = None,
     progress: bool | None = None,
 ) -> Comparison:
     """Fit by EM, sample the posterior from there, and compare.
@@ -47,7 +48,7 @@ def analyze(
         EM starts.
     ci_prob : float
         Probability of the intervals.
-    seed : int, optional
+    seed : int, Generator or None
         The same seed gives the same analysis.
     progress : bool, optional
         Show progress; by default when standard error is a terminal.
@@ -65,6 +66,8 @@ def analyze(
         Every EM start collapsed.
     """
     dataset = validate(X)
+    check_probability(ci_prob, "ci_prob")
+    seed = check_seed(seed)
     known = None if labels is None else _known_labels(labels, dataset.n_samples)
     fit_stream, sample_stream = np.random.default_rng(seed).spawn(2)
     em = fit_em(dataset, n_components, covariance=covariance, n_init=n_init, seed=fit_stream, progress=progress)
@@ -79,7 +82,7 @@ def analyze(
         seed=sample_stream,
         progress=progress,
     )
-    if seed is not None:
+    if isinstance(seed, int):
         tree.attrs["seed"] = seed
     if known is not None:
         constants = tree["constant_data"].to_dataset().assign(known_label=("obs", known))
@@ -91,4 +94,7 @@ def _known_labels(labels: Any, n_samples: int) -> np.ndarray:
     known = np.asarray(labels)
     if known.shape != (n_samples,):
         raise InputError(f"labels: got shape {known.shape}; need one label for each of the {n_samples} rows")
+    missing = pd.isna(known)
+    if missing.any():
+        raise InputError(f"labels: {int(missing.sum())} are missing (first in row {int(missing.argmax())}); every row needs one")
     return known.astype(str)

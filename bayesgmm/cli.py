@@ -19,7 +19,7 @@ from bayesgmm.report.html import write_report
 from bayesgmm.report.terminal import print_summary
 from bayesgmm.table import read_table, split_table
 
-DONE, NOT_CONVERGED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, NOT_CONVERGED, BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,8 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BayesGMMError as error:
         print(f"bayesgmm: {one_line(str(error))}", file=sys.stderr)
         return BAD_INPUT
+    except Exception as error:  # noqa: BLE001 - whatever else goes wrong must not pass for "finished but not converged"
+        print(f"bayesgmm: internal error, please report it: {one_line(repr(error))}", file=sys.stderr)
+        return INTERNAL_ERROR
     except KeyboardInterrupt:
-        print("bayesgmm: interrupted, nothing was written", file=sys.stderr)
+        print("bayesgmm: interrupted", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -80,8 +83,8 @@ def _analyze(X: pd.DataFrame, labels: pd.Series | None, n_components: int, optio
         seed=options.seed,
     )
     print_summary(comparison, Console())
-    for path in (write_report(comparison, folder / "report.html"), save(comparison.tree, folder / "analysis.nc")):
-        print(f"wrote {path}")
+    print(f"wrote {save(comparison.tree, folder / 'analysis.nc')}")
+    print(f"wrote {write_report(comparison, folder / 'report.html')}")
     return _status(comparison)
 
 

@@ -1,4 +1,4 @@
-"""Every exception and warning of the library."""
+"""Every exception of the library. Results that did not converge are no exceptions: their status says so."""
 
 
 class BayesGMMError(Exception):
@@ -25,9 +25,5 @@ class MissingDependencyError(BayesGMMError, ImportError):
     """An optional package is needed and not installed; the message gives the command that installs it."""
 
 
-class BayesGMMWarning(UserWarning):
-    """Whatever this library warns about."""
-
-
-class ConvergenceWarning(BayesGMMWarning):
-    """A fit or a sampler stopped before it converged; its results are returned all the same."""
+class SamplingError(BayesGMMError, RuntimeError):
+    """A chain could not be started or run; the message names the chain and where it started."""

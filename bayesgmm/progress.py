@@ -8,11 +8,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 
+def progress_wanted(show: bool | None) -> bool:
+    """`show`, or where that is None whether standard error is a terminal or a notebook."""
+    return (sys.stderr.isatty() or Console(stderr=True).is_jupyter) if show is None else show
+
+
 @contextmanager
 def progress_bars(show: bool | None) -> Iterator[Progress]:
     """A rich Progress to add tasks to; silent when `show` is False, or None and standard error is not a terminal."""
     console = Console(stderr=True)
-    visible = (sys.stderr.isatty() or console.is_jupyter) if show is None else show
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -20,7 +24,7 @@ def progress_bars(show: bool | None) -> Iterator[Progress]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
-        disable=not visible,
+        disable=not progress_wanted(show),
         transient=True,
     ) as progress:
         yield progress

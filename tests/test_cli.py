@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
+from bayesgmm import cli
 from bayesgmm.cli import main
 from bayesgmm.table import read_table
 
@@ -114,3 +115,43 @@ def test_usage_errors_exit_with_status_2():
     with pytest.raises(SystemExit) as caught:
         main(["fit"])
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,b\n1,2,3\n4,5,6\n", "more values in a row than names in its header"),
+        ("1,2\n3,4\n5,6\n", "begins with numbers (1, 2), not with column names"),
+        ("a,a\n1,2\n3,4\n", "repeated column names: 'a'"),
+    ],
+)
+def test_headers_that_would_shift_columns(tmp_path, capsys, content, words):
+    (tmp_path / "table.csv").write_text(content)
+    assert words in refused(capsys, "fit", tmp_path / "table.csv", "-k", "1", "--out", tmp_path)
+
+
+def test_label_among_the_columns_is_refused(csv, tmp_path, capsys):
+    message = refused(capsys, "fit", csv, "-k", "2", "--columns", "eruptions,park", "--label", "park", "--out", tmp_path)
+    assert "both among the columns to fit and the label" in message
+
+
+def test_a_bad_seed_is_refused(csv, tmp_path, capsys):
+    arguments = ["fit", csv, "-k", "2", "--columns", "eruptions,waiting", "--out", tmp_path, "--seed", "-1"]
+    assert "seed must be a whole number of at least 0" in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize(("error", "status"), [(ValueError("surprise\nsecond line"), 3), (KeyboardInterrupt(), 130)])
+def test_other_ends_have_their_own_status(monkeypatch, capsys, error, status):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "analyze", fail)
+    assert main(["demo"]) == status
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+
+
+def test_demo_fits_old_faithful(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path), "--draws", "1000"]) == 0
+    assert "Both put all 272 observations" in " ".join(capsys.readouterr().out.split())
+    assert {path.name for path in tmp_path.iterdir()} == {"report.html", "analysis.nc"}

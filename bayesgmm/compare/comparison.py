@@ -11,11 +11,13 @@ from bayesgmm.compare.agreement import label_agreement
 from bayesgmm.compare.findings import write_findings
 from bayesgmm.compare.parameters import parameter_table
 from bayesgmm.compare.predictive import predictive_table
+from bayesgmm.data import check_probability
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError
 from bayesgmm.posterior.assignments import assignments
 from bayesgmm.posterior.diagnose import Diagnosis, diagnose
-from bayesgmm.posterior.schema import group
+from bayesgmm.posterior.relabel import relabel
+from bayesgmm.posterior.schema import em_of, group, observed_matrix, with_derived, with_groups
 
 DEFAULT_CI_PROB = 0.95
 
@@ -70,8 +72,9 @@ def compare(em: EMResult, tree: xr.DataTree, *, ci_prob: float = DEFAULT_CI_PROB
     ----------
     em : EMResult
     tree : DataTree
-        Relabelled, of the same data and number of components. If its `constant_data` holds `known_label (obs)`, both partitions
-        are compared with it.
+        Of the same data (without row weights) and number of components. Where it was labelled with another EM fit, or with
+        none, it is relabelled with `em` first. If its `constant_data` holds `known_label (obs)`, both partitions are compared
+        with it.
     ci_prob : float
         Probability of the equal-tailed intervals.
 
@@ -80,13 +83,11 @@ def compare(em: EMResult, tree: xr.DataTree, *, ci_prob: float = DEFAULT_CI_PROB
     InputError
         If the two do not belong together.
     """
-    posterior = group(tree, "posterior")
-    shape = (posterior.sizes["cluster"], posterior.sizes["feature"])
-    if em.params.means.shape != shape or em.n_samples != group(tree, "observed_data").sizes["obs"]:
-        raise InputError(
-            f"compare: the EM fit has K, D = {em.params.means.shape} and {em.n_samples} rows, "
-            f"the tree K, D = {shape} and {group(tree, 'observed_data').sizes['obs']} rows: they are not of the same analysis"
-        )
+    check_probability(ci_prob, "ci_prob")
+    _check_same_data(em, tree)
+    if em_of(tree) != em:
+        tree = with_groups(relabel(tree, reference=em), {"em": em.to_dataset()})
+    posterior = with_derived(group(tree, "posterior"))
     diagnosis = diagnose(tree)
     table = parameter_table(em, posterior, ci_prob)
     memberships = assignments(tree, ci_prob=ci_prob)
@@ -94,6 +95,18 @@ def compare(em: EMResult, tree: xr.DataTree, *, ci_prob: float = DEFAULT_CI_PROB
     agreement = _agreement(tree, memberships)
     findings = write_findings(em, diagnosis, table, memberships, predictive, agreement)
     return Comparison(em, tree, diagnosis, table, memberships, predictive, agreement, findings, ci_prob)
+
+
+def _check_same_data(em: EMResult, tree: xr.DataTree) -> None:
+    posterior, X = group(tree, "posterior"), observed_matrix(tree)
+    shape = (posterior.sizes["cluster"], posterior.sizes["feature"])
+    same = em.params.means.shape == shape and em.n_samples == len(X) == em.total_weight
+    if not same or not np.isclose(em.log_density(X).sum(), em.log_likelihood, rtol=1e-6, atol=1e-4):
+        raise InputError(
+            f"compare: the EM fit has K, D = {em.params.means.shape}, {em.n_samples} rows and log-likelihood "
+            f"{em.log_likelihood:.6g}; the tree has K, D = {shape} and {len(X)} rows, and the fit's log-likelihood is another "
+            "there: they are not of the same analysis"
+        )
 
 
 def _agreement(tree: xr.DataTree, memberships: xr.Dataset) -> pd.DataFrame | None:

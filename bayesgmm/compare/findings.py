@@ -49,15 +49,21 @@ def _on_convergence(diagnosis: Diagnosis) -> str:
 
 def _on_optima(em: EMResult) -> str:
     n_runs, n_failed = len(em.runs), sum(run.params is None for run in em.runs)
+    n_unfinished = sum(run.params is not None and not run.converged for run in em.runs)
     failed = f" {_count(n_failed, 'start')} collapsed onto too few points." if n_failed else ""
+    unfinished = f" {_count(n_unfinished, 'start')} stopped before converging." if n_unfinished else ""
+    interrupted = " The fit was interrupted before the last start." if em.interrupted else ""
+    rest = f"{failed}{unfinished}{interrupted}"
     if not em.converged:
-        return f"EM did not converge: {em.status}.{failed}"
+        return f"EM did not converge: {em.status}.{rest}"
+    best = em.modes[0]
     if len(em.modes) == 1:
-        return f"EM found one optimum: all {n_runs - n_failed} starts that finished reached it.{failed}"
-    best, second = em.modes[:2]
+        return (
+            f"EM found one optimum: {'all' if best.n_runs == n_runs else f'{best.n_runs} of'} {n_runs} starts reached it.{rest}"
+        )
     return (
         f"EM found {len(em.modes)} distinct optima: {best.n_runs} of {n_runs} starts reached the best, and the second is "
-        f"{best.log_likelihood - second.log_likelihood:.2f} nats below it.{failed}"
+        f"{best.log_likelihood - em.modes[1].log_likelihood:.2f} nats below it.{rest}"
     )
 
 
@@ -114,6 +120,8 @@ def _on_uncertainty(memberships: xr.Dataset) -> str:
 
 def _on_prediction(predictive: pd.DataFrame) -> str:
     value = predictive["value"]
+    if not np.isfinite(value["elpd_loo"]):
+        return "There are too few draws to estimate how well the posterior predicts rows left out."
     note = str(predictive.loc["largest_pareto_k", "note"])
     difference = value["elpd_loo"] - value["elpd_aic"]
     return (

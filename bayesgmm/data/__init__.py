@@ -1,7 +1,16 @@
 """The one door: whatever a user passes as data or as a number becomes a checked value here, or an InputError."""
 
-from bayesgmm.data.arguments import check_count, check_row_weights
+from bayesgmm.data.arguments import check_count, check_probability, check_row_weights, check_seed
 from bayesgmm.data.dataset import Dataset, check_columns, require_fittable
 from bayesgmm.data.read import validate
 
-__all__ = ["Dataset", "check_columns", "check_count", "check_row_weights", "require_fittable", "validate"]
+__all__ = [
+    "Dataset",
+    "check_columns",
+    "check_count",
+    "check_probability",
+    "check_row_weights",
+    "check_seed",
+    "require_fittable",
+    "validate",
+]

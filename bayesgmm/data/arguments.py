@@ -75,3 +75,15 @@ def check_row_weights(weights: ArrayLike, n_samples: int, *, name: str = "sample
     if not row_weights.any():
         raise InputError(f"{name} is 0 in all {n_samples} rows; at least one row needs a positive weight")
     return row_weights
+
+
+def check_seed(seed: object, name: str = "seed") -> int | np.random.Generator | None:
+    """The seed, if it is a whole number of at least 0, a NumPy Generator, or None; InputError otherwise."""
+    return seed if seed is None or isinstance(seed, np.random.Generator) else check_count(seed, name, minimum=0)
+
+
+def check_probability(value: object, name: str) -> float:
+    """The number strictly between 0 and 1 that value is; InputError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, float | np.floating) or not 0 < value < 1:
+        raise InputError(f"{name} must be a number between 0 and 1; got {value!r}")
+    return float(value)

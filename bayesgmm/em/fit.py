@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data import Dataset, check_count, check_row_weights, require_fittable, validate
-from bayesgmm.em.initialise import starting_points
+from bayesgmm.data import Dataset, check_count, check_row_weights, check_seed, require_fittable, validate
+from bayesgmm.em.initialise import given_responsibilities, starting_points
 from bayesgmm.em.result import EMResult
 from bayesgmm.em.run import EMRun, EMStatus, run_em
-from bayesgmm.em.step import Collapsed
+from bayesgmm.em.step import SMALLEST_SCALE, Collapsed
 from bayesgmm.errors import FitError, InputError
 from bayesgmm.families import CovarianceFamily, family_named
 from bayesgmm.kernels.density import compute_responsibilities
@@ -81,13 +81,17 @@ def fit_em(
     n_components = check_count(n_components, "n_components")
     family = family_named(covariance)
     _check_settings(n_init, tol, max_iter)
+    seed = check_seed(seed)
     row_weights = None if sample_weight is None else check_row_weights(sample_weight, dataset.n_samples)
     unit_weights = np.ones(dataset.n_samples) if row_weights is None else row_weights
     _require_fittable(dataset, n_components, unit_weights)
-    location, scale = _standardisation(dataset.X, unit_weights)
-    Z = (dataset.X - location) / scale
+    location, scale = _standardisation(dataset, unit_weights)
+    counting = unit_weights > 0
+    Z, counting_weights = (dataset.X[counting] - location) / scale, unit_weights[counting]
 
-    starts = starting_points(init, n_init, Z, n_components, unit_weights, family, (location, scale), seed)
+    if not isinstance(init, str | MixtureParams):
+        init = given_responsibilities(np.asarray(init), dataset.n_samples, n_components)[counting]
+    starts = starting_points(init, n_init, Z, n_components, counting_weights, family, (location, scale), seed)
     log_scale = unit_weights.sum() * np.log(scale).sum()
     runs: list[EMRun] = []
     interrupted = False
@@ -95,7 +99,7 @@ def fit_em(
         task = bars.add_task("EM starts", total=n_init if isinstance(init, str) else 1, note="")
         try:
             for name, start in starts:
-                runs.append(_run(Z, start, family, row_weights, tol, max_iter, name))
+                runs.append(_run(Z, start, family, None if row_weights is None else counting_weights, tol, max_iter, name))
                 best = max((run.log_likelihood for run in runs if run.params), default=np.nan)
                 bars.update(task, advance=1, note=f"best log-likelihood {best - log_scale:.4f}")
         except KeyboardInterrupt:
@@ -143,8 +147,9 @@ def _result(
     if runs[0].params is None:
         reasons = "; ".join(f"{count} x {reason}" for reason, count in Counter(run.reason for run in runs).items())
         raise FitError(
-            f"every one of the {len(runs)} EM starts collapsed: {reasons}. The likelihood is unbounded there. "
-            "Use fewer components, or remove repeated rows and constant combinations of columns."
+            f"every one of the {len(runs)} EM starts collapsed: {reasons}. The likelihood is unbounded there, or the "
+            f"component is narrower than {SMALLEST_SCALE:g} of the columns' spread. Use fewer components or another start, or "
+            "remove repeated rows and constant combinations of columns."
         )
     original_units = tuple(
         replace(
@@ -157,22 +162,36 @@ def _result(
     )
     params = original_units[0].params
     assert params is not None  # for the type checker: checked above
-    largest = compute_responsibilities(dataset.X, params.weights, params.means, params.scale_trils).max(axis=1)
+    counting = row_weights > 0
+    largest = compute_responsibilities(dataset.X[counting], params.weights, params.means, params.scale_trils).max(axis=1)
     return EMResult(
         runs=original_units,
         covariance=family_named(covariance).name,
         columns=dataset.columns,
         n_samples=dataset.n_samples,
         total_weight=float(row_weights.sum()),
-        classification_log_likelihood=float(row_weights @ np.log(largest)),
+        classification_log_likelihood=float(row_weights[counting] @ np.log(largest)),
         interrupted=interrupted,
     )
 
 
-def _standardisation(X: Array, row_weights: Array) -> tuple[Array, Array]:
-    """Weighted mean and standard deviation of each column, (D,)."""
-    location = np.average(X, axis=0, weights=row_weights)
-    return location, np.sqrt(np.average((X - location) ** 2, axis=0, weights=row_weights))
+def _standardisation(dataset: Dataset, row_weights: Array) -> tuple[Array, Array]:
+    """Weighted mean and standard deviation of each column, (D,), over the rows that count."""
+    counting = row_weights > 0
+    X, row_weights = dataset.X[counting], row_weights[counting]
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        largest = np.abs(X).max(axis=0)
+        location = largest * np.average(X / largest, axis=0, weights=row_weights)
+        spread = np.abs(X - location).max(axis=0)
+        scale = spread * np.sqrt(np.average(((X - location) / spread) ** 2, axis=0, weights=row_weights))
+        usable = np.isfinite(scale) & (scale > 0) & np.isfinite(1 / scale)
+    if not usable.all():
+        column = int(np.argmin(usable))
+        raise InputError(
+            f"column {dataset.columns[column]!r} has values up to {largest[column]:.3g} and a spread of {spread[column]:.3g}, "
+            "beyond what double precision can square: change its unit"
+        )
+    return location, scale
 
 
 def _require_fittable(dataset: Dataset, n_components: int, row_weights: Array) -> None:

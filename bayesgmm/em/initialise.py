@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.cluster import KMeans, kmeans_plusplus
 
 from bayesgmm.em.step import Collapsed, maximise
@@ -46,7 +46,7 @@ AUTO_CYCLE = ("k-means", "k-means++", "random")
 
 
 def starting_points(
-    init: str | ArrayLike | MixtureParams,
+    init: str | Array | MixtureParams,
     n_init: int,
     Z: Array,
     n_components: int,
@@ -68,8 +68,7 @@ def starting_points(
             )
         return iter([("given parameters", init.affine(1 / scale, -location / scale))])
     if not isinstance(init, str):
-        responsibilities = given_responsibilities(np.asarray(init), len(Z), n_components)
-        start = start_from_responsibilities(Z, responsibilities * row_weights[:, None], family)
+        start = start_from_responsibilities(Z, init * row_weights[:, None], family)
         return iter([("given responsibilities", start)])
     if init != "auto" and init not in STARTS:
         raise InputError(
@@ -78,9 +77,6 @@ def starting_points(
         )
     names = AUTO_CYCLE if init == "auto" else (init,)
     streams = np.random.default_rng(seed).spawn(n_init)
-    counting = row_weights > 0
-    if not counting.all():
-        Z, row_weights = Z[counting], row_weights[counting]
 
     def drawn() -> Iterator[tuple[str, MixtureParams]]:
         for i, stream in enumerate(streams):
@@ -104,11 +100,15 @@ def start_from_labels(X: Array, labels: Labels, n_components: int, row_weights: 
     of few rows starts with a proper covariance. This is a start only: EM's limit does not depend on it.
     """
     n_features = X.shape[1]
-    responsibilities = np.eye(n_components)[labels] * row_weights[:, None]
-    counts = responsibilities.sum(axis=0)
-    means = (responsibilities.T @ X) / np.maximum(counts, 1e-300)[:, None]
-    deviations = X - means[labels]
-    scatters = np.einsum("nk,ni,nj->kij", responsibilities, deviations, deviations)
+    counts = np.zeros(n_components)
+    means = np.zeros((n_components, n_features))
+    scatters = np.zeros((n_components, n_features, n_features))
+    for k in range(n_components):
+        rows, weights = X[labels == k], row_weights[labels == k]
+        counts[k] = weights.sum()
+        if counts[k] > 0:
+            means[k] = weights @ rows / counts[k]
+            scatters[k] = (weights[:, None] * (rows - means[k])).T @ (rows - means[k])
     pooled = scatters.sum(axis=0) / counts.sum() + 1e-3 * np.eye(n_features)
     pseudo_rows = n_features + 1
     covariances = (scatters + pseudo_rows * pooled) / (counts + pseudo_rows)[:, None, None]

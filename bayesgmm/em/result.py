@@ -107,7 +107,10 @@ class EMResult:
         return distinct_modes(self.runs)
 
     def responsibilities(self, X: Any) -> Array:
-        """gamma_nk of new rows, shape (N, K); rows sum to 1. Raises InputError for data that do not fit the columns."""
+        """gamma_nk of new rows, shape (N, K); rows sum to 1, but are 0 where the density underflows to -inf in logarithms.
+
+        Raises InputError for data that do not fit the columns.
+        """
         return compute_responsibilities(self._rows(X), *_arrays(self.params))
 
     def log_density(self, X: Any) -> Array:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bayesgmm.em.step import Collapsed, em_step, maximise
 from bayesgmm.errors import InternalError
 from bayesgmm.families import CovarianceFamily
-from bayesgmm.kernels.moments import compute_moments
+from bayesgmm.kernels.moments import Moments, compute_moments
 from bayesgmm.params import MixtureParams
 
 Array = NDArray[np.float64]
@@ -106,7 +106,7 @@ def run_em(
             return EMRun(None, np.nan, np.array(trace), EMStatus.COLLAPSED, init, str(following))
         moments = compute_moments(X, following.weights, following.means, following.scale_trils, row_weights, n_threads=n_threads)
         if not moments.log_likelihood > trace[-1]:
-            _check_only_rounding(trace[-1], moments.log_likelihood)
+            _check_only_rounding(trace[-1], moments, following)
             status, reason = EMStatus.CONVERGED, ""
             break
         params = following
@@ -118,9 +118,12 @@ def run_em(
     return EMRun(params, trace[-1], np.array(trace), status, init, reason)
 
 
-def _check_only_rounding(previous: float, current: float) -> None:
-    if not current >= previous - 1e-9 * max(abs(previous), 1.0):
+def _check_only_rounding(previous: float, moments: Moments, params: MixtureParams) -> None:
+    """Raise InternalError if the log-likelihood fell by more than rounding, eps N / (smallest scale)^2, explains."""
+    smallest = np.diagonal(params.scale_trils, axis1=1, axis2=2).min()
+    rounding = np.finfo(float).eps * moments.counts.sum() / min(smallest, 1.0) ** 2
+    if not moments.log_likelihood >= previous - 1e-9 * max(abs(previous), 1.0) - rounding:
         raise InternalError(
-            f"the log-likelihood fell from {previous:.12g} to {current:.12g} in one EM iteration, which cannot happen: "
-            "please report this with the data"
+            f"the log-likelihood fell from {previous:.12g} to {moments.log_likelihood:.12g} in one EM iteration, which cannot "
+            "happen: please report this with the data"
         )

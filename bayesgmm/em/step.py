@@ -11,9 +11,9 @@ from bayesgmm.params import MixtureParams
 
 Array = NDArray[np.float64]
 
-SMALLEST_SCALE = 1e-6
+SMALLEST_SCALE = 1e-7
 """A component whose conditional standard deviation in some direction falls below this, in units of the columns' standard
-deviations, has collapsed: its likelihood is on the way to infinity."""
+deviations, has collapsed: its likelihood is on the way to infinity, or beyond what double precision resolves."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Collapsed:
 def maximise(moments: Moments, means: Array, family: CovarianceFamily) -> MixtureParams | Collapsed:
     """The M-step from moments about `means`; the scale of every column is taken to be about 1."""
     counts = moments.counts
-    empty = counts < 1e-8 * counts.sum()
+    empty = counts <= 1e-8 * counts.sum()
     if empty.any():
         component = int(np.argmax(empty))
         return Collapsed(component, float(counts[component]), "became empty")

@@ -6,7 +6,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.kernels.cache import FINGERPRINT
+
 Array = NDArray[np.float64]
+
+CODE_VERSION = int(FINGERPRINT[:12], 16)
+"""Changes with the compiled code; for caches that others keep of it."""
 
 BLOCK_ROWS = 128
 """Rows handled together: all temporaries of a block stay in the first-level cache for small D and K."""

@@ -133,6 +133,8 @@ def _logp(value: Any, weights: Any, means: Any, scale_trils: Any) -> Any:
 
 def _random(weights: Array, means: Array, scale_trils: Array, rng: np.random.Generator, size: tuple[int, ...] | None) -> Array:
     n_components, n_features = means.shape[-2:]
+    if weights.size != n_components:
+        raise ValueError(f"X is drawn from one mixture at a time; got weights of shape {weights.shape}")
     params = MixtureParams(
         weights.reshape(-1, n_components)[0],
         means.reshape(-1, n_components, n_features)[0],

@@ -4,6 +4,8 @@ It is the same density as that of the PyMC model from `build_model` (a test hold
 machine rather than once per process.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -126,7 +128,7 @@ def log_posterior(
     return value
 
 
-def density_arguments(priors: ResolvedPriors) -> tuple[object, ...]:
+def density_arguments(priors: ResolvedPriors) -> tuple[Any, ...]:
     """The arguments of `log_posterior` between `row_weights` and `gradient`."""
     kind = _KINDS[priors.scale_prior]
     scale_params = np.array(list(priors.scale_params.values())[:2])

@@ -16,6 +16,7 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 from pytensor.tensor.math import Sum
 from pytensor.tensor.rewriting.basic import register_canonicalize
 
+from bayesgmm.kernels.block import CODE_VERSION
 from bayesgmm.kernels.density import fill_log_density
 from bayesgmm.kernels.score import score
 
@@ -34,7 +35,7 @@ class MixtureLogDensity(Op):
         return [(shapes[0][0],)]
 
     def perform(self, node, inputs, outputs):
-        outputs[0][0] = _log_density(*inputs)
+        outputs[0][0] = _log_density(*map(np.ascontiguousarray, inputs))
 
     def pullback(self, inputs, outputs, cotangents):
         _, *gradients = mixture_score(*inputs, cotangents[0])
@@ -64,7 +65,7 @@ class MixtureScore(Op):
         return [grad_not_implemented(self, 0, X, "the data are not differentiated"), *gradients, row_gradient]
 
     def perform(self, node, inputs, outputs):
-        for storage, value in zip(outputs, score(*inputs), strict=True):
+        for storage, value in zip(outputs, score(*map(np.ascontiguousarray, inputs)), strict=True):
             storage[0] = np.asarray(value)
 
 
@@ -81,7 +82,7 @@ def _log_density(X, weights, means, scale_trils):
 
 @register_funcify_default_op_cache_key(MixtureLogDensity)
 def _numba_log_density(op, node, **kwargs):
-    return _log_density, 1
+    return _log_density, CODE_VERSION
 
 
 @register_funcify_default_op_cache_key(MixtureScore)
@@ -91,7 +92,7 @@ def _numba_score(op, node, **kwargs):
         value, d_weights, d_means, d_scale_trils = score(X, weights, means, scale_trils, row_weights)
         return np.asarray(value), d_weights, d_means, d_scale_trils
 
-    return mixture_score_values, 1
+    return mixture_score_values, CODE_VERSION
 
 
 @register_canonicalize

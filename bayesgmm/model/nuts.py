@@ -11,11 +11,13 @@ import nutpie
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesgmm.errors import SamplingError
 from bayesgmm.progress import progress_bars
 
 Array = NDArray[np.float64]
 
 POLL_SECONDS = 0.02
+FEWEST_DRAWS = 4  # of a chain: R-hat splits it in two
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,9 @@ def run_chains(
 ) -> tuple[list[xr.DataTree], bool]:
     """The trace of each chain, in order, and whether the user interrupted.
 
-    After an interruption the traces hold the draws made by then; chains that had not finished tuning are left out. Raises
-    KeyboardInterrupt if no chain had.
+    After an interruption the traces hold the draws made by then; chains with less than half the draws of the longest are left
+    out, because all are cut to one length. Raises KeyboardInterrupt if no chain had made a few draws, and SamplingError if a
+    chain could not start or run.
     """
     total = settings.tune + settings.draws
     traces: dict[int, xr.DataTree] = {}
@@ -66,14 +69,27 @@ def run_chains(
                     traces[chain] = running.pop(chain).wait()
                     bars.update(tasks[chain], completed=total)
         except KeyboardInterrupt:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # ArviZ takes a chain without draws for swapped dimensions
-                traces |= {chain: sampler.abort() for chain, sampler in running.items()}
-            usable = [traces[chain] for chain in sorted(traces) if traces[chain]["posterior"].sizes.get("draw", 0) > 1]
-            if not usable:
+            traces |= {chain: _stopped(sampler) for chain, sampler in running.items()}
+            lengths = {chain: trace["posterior"].sizes.get("draw", 0) for chain, trace in traces.items()}
+            longest = max(lengths.values(), default=0)
+            if longest < FEWEST_DRAWS:
                 raise
-            return usable, True
+            return [traces[chain] for chain in sorted(traces) if lengths[chain] >= max(longest / 2, FEWEST_DRAWS)], True
+        except RuntimeError as error:
+            for sampler in running.values():
+                _stopped(sampler)
+            raise SamplingError(
+                f"chain {chain} could not be sampled: {str(error).splitlines()[0]} "
+                "Try other starts (another seed) or other priors."
+            ) from error
     return [traces[chain] for chain in sorted(traces)], False
+
+
+def _stopped(sampler: Any) -> xr.DataTree:
+    """The draws of a running sampler, which is stopped."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # ArviZ takes a chain without draws for swapped dimensions
+        return sampler.abort()
 
 
 def _is_finished(sampler: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class Priors:
     def __post_init__(self) -> None:
         for name in ("concentration", "mean_loc", "mean_scale"):
             object.__setattr__(self, name, _as_plain(getattr(self, name)))
-        if self.scale_prior not in SCALE_PARAMETERS:
+        if not isinstance(self.scale_prior, str) or self.scale_prior not in SCALE_PARAMETERS:
             raise InputError(f"Priors: scale_prior is {self.scale_prior!r}; choose one of {', '.join(SCALE_PARAMETERS)}")
         if self.scale_params is not None:
             expected = SCALE_PARAMETERS[self.scale_prior]
@@ -65,7 +66,8 @@ class Priors:
                     f"Priors: scale_params of {self.scale_prior} are {', '.join(expected)}; got {', '.join(self.scale_params)}"
                 )
             object.__setattr__(self, "scale_params", {name: _as_plain(self.scale_params[name]) for name in expected})
-        if not (np.isscalar(self.lkj_eta) and np.isfinite(self.lkj_eta) and self.lkj_eta > 0):
+        eta: Any = self.lkj_eta
+        if not (isinstance(eta, Real) and np.isfinite(float(eta)) and float(eta) > 0):
             raise InputError(f"Priors: lkj_eta must be a positive number; got {self.lkj_eta!r}")
 
     def resolved(self, X: Array, n_components: int) -> "ResolvedPriors":
@@ -177,12 +179,15 @@ def lkj_log_constant(eta: float, n_features: int) -> float:
 
 
 def _as_plain(value: Any) -> Any:
-    """Arrays and sequences as tuples of floats, so that Priors compare and print by value."""
-    return value if value is None or np.isscalar(value) else tuple(float(item) for item in np.asarray(value).ravel())
+    """Arrays and sequences as tuples, so that Priors compare and print by value."""
+    return value if value is None or np.isscalar(value) else tuple(np.asarray(value).tolist())
 
 
 def _filled(value: ArrayLike, length: int, name: str, *, positive: bool) -> Array:
-    array = np.asarray(value, dtype=np.float64)
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"Priors: {name} must be a number or {length} numbers; got {value!r}") from None
     if array.shape not in ((), (1,), (length,)):
         raise InputError(f"Priors: {name} has {array.size} values; give one number or {length}")
     bad = ~np.isfinite(array) | (array <= 0 if positive else False)

@@ -10,7 +10,7 @@ import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.data import Dataset, check_count, require_fittable, validate
+from bayesgmm.data import Dataset, check_columns, check_count, check_probability, check_seed, require_fittable, validate
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import FitError, InputError
@@ -19,11 +19,12 @@ from bayesgmm.kernels.threads import available_threads
 from bayesgmm.model.build import assemble, resolve_components
 from bayesgmm.model.coordinates import Parameters, constrain, from_mixture, unconstrain
 from bayesgmm.model.native import COORDINATES, native_model
-from bayesgmm.model.nuts import NutsSettings, joined, run_chains, started_at
+from bayesgmm.model.nuts import FEWEST_DRAWS, NutsSettings, joined, run_chains, started_at
 from bayesgmm.model.priors import Priors, ResolvedPriors
 from bayesgmm.model.start import ChainStart, chain_starts
 from bayesgmm.posterior.relabel import relabel
 from bayesgmm.posterior.schema import SAMPLE_DIMS, posterior_dataset
+from bayesgmm.progress import progress_wanted
 
 Array = NDArray[np.float64]
 
@@ -107,17 +108,16 @@ def sample(
     Each chain starts at a weighted-likelihood bootstrap replicate of an EM optimum (the optima within a factor of 100 of the best
     likelihood, in turn), so that chains start apart, in places that the data support. If EM finds no optimum because every start
     collapses, chains start from random partitions and the tree has no `em` group. Ctrl-C returns the draws made by then, marked
-    ``interrupted`` in the attributes.
+    ``interrupted`` in the attributes; chains with less than half the draws of the longest are left out. (PyMC's own NUTS handles
+    Ctrl-C itself.)
     """
     dataset = validate(X)
     n_components = resolve_components(em_or_n_components, None)
     require_fittable(dataset, n_components)
-    if isinstance(em_or_n_components, EMResult) and em_or_n_components.params.n_features != dataset.n_features:
-        raise InputError(
-            f"the EM fit has {em_or_n_components.params.n_features} columns, X has {dataset.n_features}: "
-            "pass the data it was fitted to"
-        )
+    if isinstance(em_or_n_components, EMResult):
+        _check_same_data(em_or_n_components, dataset)
     settings = _settings(draws, tune, chains, cores, sampler, target_accept)
+    seed = check_seed(seed)
     resolved = (priors or Priors()).resolved(dataset.X, n_components)
     rng = np.random.default_rng(seed)
     em = em_or_n_components if isinstance(em_or_n_components, EMResult) else _fit_or_none(dataset, n_components, rng, progress)
@@ -134,7 +134,7 @@ def sample(
         "sampler": sampler,
         "draws": draws,
         "tune": tune,
-        "chains": chains,
+        "chains": raw.statistics.sizes["chain"],
         "target_accept": target_accept,
         "starts": "; ".join(f"chain {c}: {start.origin}" for c, start in enumerate(starts)),
         "priors": resolved.describe(dataset.columns),
@@ -145,14 +145,24 @@ def sample(
     return relabel(_tree(dataset, em, resolved, raw, attrs))
 
 
+def _check_same_data(em: EMResult, dataset: Dataset) -> None:
+    check_columns(dataset, em.columns)
+    if em.n_samples != dataset.n_samples:
+        raise InputError(f"the EM fit has {em.n_samples} rows, X has {dataset.n_samples}: pass the data it was fitted to")
+    if em.total_weight != em.n_samples:
+        raise InputError(
+            f"the EM fit has row weights (their sum is {em.total_weight:g}, there are {em.n_samples} rows), which the "
+            "posterior does not take: fit again without sample_weight"
+        )
+
+
 def _settings(draws: int, tune: int, chains: int, cores: int | None, sampler: str, target_accept: float) -> NutsSettings:
     if sampler not in ("auto", "nutpie", "pymc"):
         raise InputError(f"sampler is {sampler!r}; choose 'auto', 'nutpie' or 'pymc'")
-    if not 0 < target_accept < 1:
-        raise InputError(f"target_accept must be between 0 and 1; got {target_accept!r}")
+    check_probability(target_accept, "target_accept")
     check_count(chains, "chains")
     return NutsSettings(
-        draws=check_count(draws, "draws", minimum=4),  # R-hat splits each chain in two
+        draws=check_count(draws, "draws", minimum=FEWEST_DRAWS),
         tune=check_count(tune, "tune"),
         cores=available_threads() if cores is None else check_count(cores, "cores"),
         target_accept=target_accept,
@@ -217,7 +227,7 @@ def _sample_model_with_pymc(
             nuts_sampler="pymc",
             target_accept=settings.target_accept,
             random_seed=seeds,
-            progressbar=bool(progress),
+            progressbar=progress_wanted(progress),
             compute_convergence_checks=False,
         )
     return RawDraws(_parameters(trace["posterior"].to_dataset()), trace["sample_stats"].to_dataset(), interrupted=False)

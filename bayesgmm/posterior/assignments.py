@@ -6,9 +6,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.data import check_columns, validate
+from bayesgmm.data import check_columns, check_probability, validate
 from bayesgmm.em.result import EMResult
-from bayesgmm.errors import InputError
 from bayesgmm.kernels.draws import responsibilities_of_draws
 from bayesgmm.posterior.schema import Draws, em_of, flat_draws, group, observed_matrix
 
@@ -42,8 +41,7 @@ def assignments(tree: xr.DataTree, X: Any = None, *, ci_prob: float = 0.95) -> x
     -----
     H(E gamma) = E H(gamma) + I(z; theta): the decomposition of predictive uncertainty of Depeweg et al. (2018), equation 2.
     """
-    if not 0 < ci_prob < 1:
-        raise InputError(f"assignments: ci_prob must be between 0 and 1; got {ci_prob!r}")
+    check_probability(ci_prob, "ci_prob")
     posterior = group(tree, "posterior")
     rows = observed_matrix(tree) if X is None else _new_rows(X, [str(name) for name in posterior["feature"].values])
     summaries = _summaries(rows, flat_draws(posterior), ci_prob)

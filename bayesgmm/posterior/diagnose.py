@@ -10,7 +10,7 @@ import xarray as xr
 
 from bayesgmm.posterior.invariants import invariants
 from bayesgmm.posterior.labels import parameter_labels
-from bayesgmm.posterior.schema import group
+from bayesgmm.posterior.schema import group, with_derived
 
 R_HAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
@@ -61,11 +61,12 @@ class Diagnosis:
     @property
     def verdict(self) -> str:
         """One sentence."""
-        worst, least = self.quantities["r_hat"].max(), self.quantities["ess_bulk"].min()
-        figures = f"label-invariant R-hat at most {worst:.3f}, at least {least:.0f} effective draws"
+        worst, least = self.quantities["r_hat"].max(), self.quantities[["ess_bulk", "ess_tail"]].min(axis=None)
+        r_hat = f"label-invariant R-hat at most {worst:.3f}, " if np.isfinite(worst) else ""
+        effective = f"at least {least:.0f} effective draws" if np.isfinite(least) else "no effective draws"
         if self.ok:
-            return f"Nothing speaks against convergence: {figures}, no divergences."
-        return f"Not converged ({figures}): {'; '.join(self.reasons)}."
+            return f"Nothing speaks against convergence: {r_hat}{effective}, no divergences."
+        return f"Not converged ({r_hat}{effective}): {'; '.join(self.reasons)}."
 
 
 def diagnose(tree: xr.DataTree) -> Diagnosis:
@@ -80,7 +81,7 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
         As `sample` or `relabel` returns it, or any with posterior and observed_data groups.
     """
     series = invariants(tree)
-    posterior = group(tree, "posterior")
+    posterior = with_derived(group(tree, "posterior"))
     quantities = _convergence(series, {str(name): str(name) for name in series.data_vars})
     n_chains, n_draws = series.sizes["chain"], series.sizes["draw"]
     stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
@@ -104,6 +105,10 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
 def _convergence(series: xr.Dataset, names: Mapping[str, str]) -> pd.DataFrame:
     """r_hat and ESS of each variable, by its printed name; NaN where all draws are equal."""
     moving = [name for name in names if series[name].min() < series[name].max()]
+    if not moving:
+        return pd.DataFrame(
+            np.nan, index=pd.Index(list(names.values()), name="quantity"), columns=["r_hat", "ess_bulk", "ess_tail"]
+        )
     tree = xr.DataTree.from_dict({"posterior": series[moving]})
     measures = {
         "r_hat": azs.rhat(tree, method="rank"),
@@ -165,7 +170,7 @@ def _reasons(
             f"{n_divergences} of {n_total} draws diverged: raise target_accept, or use priors that keep scales away from 0"
         )
     if n_max_depth:
-        reasons.append(f"{n_max_depth} of {n_total} trajectories reached the largest tree depth: raise maxdepth or tune longer")
+        reasons.append(f"{n_max_depth} of {n_total} trajectories reached the largest tree depth: tune longer")
     if min_bfmi < BFMI_LIMIT:
         reasons.append(f"the energy of some chain mixes slowly (BFMI {min_bfmi:.2f}, below {BFMI_LIMIT}): tune longer")
     return tuple(reasons)

@@ -85,6 +85,15 @@ def flat_draws(posterior: xr.Dataset) -> Draws:
     )
 
 
+def with_derived(posterior: xr.Dataset) -> xr.Dataset:
+    """The posterior with `scales` and `correlations`, computed from the covariances where another sampler left them out."""
+    covariances = posterior["covariances"].transpose(*SQUARE)
+    scales = np.sqrt(np.diagonal(covariances.values, axis1=-2, axis2=-1))
+    correlations = covariances.values / scales[..., :, None] / scales[..., None, :]
+    derived = xr.Dataset({"scales": (FEATURE, scales), "correlations": (SQUARE, correlations)})
+    return posterior.assign({name: value for name, value in derived.items() if name not in posterior})
+
+
 def observed_matrix(tree: xr.DataTree) -> Array:
     """The data X (N, D) of the tree."""
     observed = group(tree, "observed_data")

@@ -6,6 +6,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.em.modes import same_optimum
 from bayesgmm.model import nuts
+from bayesgmm.model.native import native_model
 from bayesgmm.model.start import chain_starts
 from bayesgmm.params import MixtureParams
 from tests.problems import random_data, random_params
@@ -140,7 +141,7 @@ def test_settings_are_checked(em, arguments, words):
 
 
 def test_other_data_than_the_fit_is_refused(em):
-    with pytest.raises(bg.InputError, match="the EM fit has 2 columns, X has 1"):
+    with pytest.raises(bg.InputError, match=r"missing .eruptions., .waiting.; not seen in the fit .velocity."):
         bg.sample(bg.load_galaxies(), em)
 
 
@@ -187,3 +188,30 @@ def test_priors_are_checked_at_birth(arguments, words):
 def test_priors_are_checked_against_the_data(priors, words):
     with pytest.raises(bg.InputError, match=words):
         priors.resolved(FAITHFUL.to_numpy(dtype=float), 2)
+
+
+def test_weighted_and_reordered_fits_are_refused(em):
+    weights = np.ones(272)
+    weights[0] = 2.0
+    weighted = bg.fit_em(FAITHFUL, 2, sample_weight=weights, seed=0)
+    with pytest.raises(bg.InputError, match="fit again without sample_weight"):
+        bg.sample(FAITHFUL, weighted)
+    with pytest.raises(bg.InputError, match="in another order"):
+        bg.sample(FAITHFUL[["waiting", "eruptions"]], em)
+    with pytest.raises(bg.InputError, match="the EM fit has 272 rows, X has 100"):
+        bg.sample(FAITHFUL.head(100), em)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "a"])
+def test_seeds_are_checked(em, seed):
+    with pytest.raises(bg.InputError, match="seed must be a whole number of at least 0"):
+        bg.sample(FAITHFUL, em, seed=seed)
+
+
+def test_a_chain_that_cannot_start_is_named():
+    X = FAITHFUL.to_numpy(dtype=float)
+    model = native_model(X, bg.Priors().resolved(X, 2))
+    hopeless = nuts.started_at(model, np.full(model.n_dim, 1e6))
+    settings = nuts.NutsSettings(draws=10, tune=10, cores=1, target_accept=0.9)
+    with pytest.raises(bg.SamplingError, match="chain 0 could not be sampled"):
+        nuts.run_chains([hopeless], [1], settings, show_progress=False)

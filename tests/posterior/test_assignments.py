@@ -72,5 +72,5 @@ def test_em_beside_the_posterior(tree):
 
 @pytest.mark.parametrize("ci_prob", [0, 1, 95])
 def test_interval_probability_is_checked(tree, ci_prob):
-    with pytest.raises(bg.InputError, match="ci_prob must be between 0 and 1"):
+    with pytest.raises(bg.InputError, match="ci_prob must be a number between 0 and 1"):
         bg.assignments(tree, ci_prob=ci_prob)
