@@ -99,7 +99,7 @@ def fit_em(
         task = bars.add_task("EM starts", total=n_init if isinstance(init, str) else 1, note="")
         try:
             for name, start in starts:
-                runs.append(_run(Z, start, family, None if row_weights is None else counting_weights, tol, max_iter, name))
+                runs.append(_run(Z, start, family, counting_weights, tol, max_iter, name))
                 best = max((run.log_likelihood for run in runs if run.params), default=np.nan)
                 bars.update(task, advance=1, note=f"best log-likelihood {best - log_scale:.4f}")
         except KeyboardInterrupt:
@@ -163,7 +163,8 @@ def _result(
     params = original_units[0].params
     assert params is not None  # for the type checker: checked above
     counting = row_weights > 0
-    largest = compute_responsibilities(dataset.X[counting], params.weights, params.means, params.scale_trils).max(axis=1)
+    X = dataset.X if counting.all() else dataset.X[counting]
+    largest = compute_responsibilities(X, params.weights, params.means, params.scale_trils).max(axis=1)
     return EMResult(
         runs=original_units,
         covariance=family_named(covariance).name,

@@ -15,20 +15,23 @@ Array = NDArray[np.float64]
 def fill_log_density(X, start, stop, log_weights, means, scale_trils, out):
     """ln p(x_n) of rows start, ..., stop - 1 into out (N,)."""
     normalisers = log_normalisers(log_weights, scale_trils)
-    workspace = new_workspace(*means.shape)
+    workspace = new_workspace(means.shape[0], means.shape[1])
     for first in range(start, stop, BLOCK_ROWS):
         n_rows = expect_block(X, first, stop, normalisers, means, scale_trils, workspace)
-        out[first : first + n_rows] = workspace.log_density[:n_rows]
+        for b in range(n_rows):
+            out[first + b] = workspace.log_density[b]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def fill_responsibilities(X, start, stop, log_weights, means, scale_trils, out):
     """gamma_nk of rows start, ..., stop - 1 into out (N, K)."""
     normalisers = log_normalisers(log_weights, scale_trils)
-    workspace = new_workspace(*means.shape)
+    workspace = new_workspace(means.shape[0], means.shape[1])
     for first in range(start, stop, BLOCK_ROWS):
         n_rows = expect_block(X, first, stop, normalisers, means, scale_trils, workspace)
-        out[first : first + n_rows] = workspace.responsibilities[:, :n_rows].T
+        for b in range(n_rows):
+            for k in range(out.shape[1]):
+                out[first + b, k] = workspace.responsibilities[k, b]
 
 
 def compute_log_density(X: Array, weights: Array, means: Array, scale_trils: Array, *, n_threads: int = 1) -> Array:

@@ -8,10 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from bayesgmm.kernels.block import BLOCK_ROWS, expect_block, log_normalisers, new_workspace
 from bayesgmm.kernels.density import fill_log_density, fill_responsibilities
 from bayesgmm.kernels.moments import prepare_parameters
 from bayesgmm.kernels.threads import available_threads
@@ -19,35 +17,15 @@ from bayesgmm.kernels.threads import available_threads
 Array = NDArray[np.float64]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _log_density(X, first, last, log_weights, means, scale_trils, out):
-    for s in range(first, last):
-        fill_log_density(X, 0, X.shape[0], log_weights[s], means[s], scale_trils[s], out[s])
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _responsibilities(X, first, last, log_weights, means, scale_trils, out):
-    for s in range(first, last):
-        fill_responsibilities(X, 0, X.shape[0], log_weights[s], means[s], scale_trils[s], out[s])
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _matches(X, labels, first, last, log_weights, means, scale_trils, out):
-    n_components = log_weights.shape[1]
-    workspace = new_workspace(n_components, X.shape[1])
-    for s in range(first, last):
-        normalisers = log_normalisers(log_weights[s], scale_trils[s])
-        for row in range(0, X.shape[0], BLOCK_ROWS):
-            n_rows = expect_block(X, row, X.shape[0], normalisers, means[s], scale_trils[s], workspace)
-            for b in range(n_rows):
-                out[s, labels[row + b], workspace.responsibilities[:, b].argmax()] += 1
-
-
 def log_density_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array) -> Array:
     """ln p(x_n | draw s), shape (S, N)."""
     log_weights, means, scale_trils = prepare_parameters(weights, means, scale_trils)
     out = np.empty((len(weights), X.shape[0]))
-    _over_draws(lambda a, b: _log_density(X, a, b, log_weights, means, scale_trils, out), len(weights))
+
+    def fill(s: int) -> None:
+        fill_log_density(X, 0, X.shape[0], log_weights[s], means[s], scale_trils[s], out[s])
+
+    _over_draws(fill, len(weights))
     return out
 
 
@@ -55,7 +33,11 @@ def responsibilities_of_draws(X: Array, weights: Array, means: Array, scale_tril
     """gamma_nk given draw s, shape (S, N, K): pass a block of rows, not the whole of a large X."""
     log_weights, means, scale_trils = prepare_parameters(weights, means, scale_trils)
     out = np.empty((len(weights), X.shape[0], weights.shape[1]))
-    _over_draws(lambda a, b: _responsibilities(X, a, b, log_weights, means, scale_trils, out), len(weights))
+
+    def fill(s: int) -> None:
+        fill_responsibilities(X, 0, X.shape[0], log_weights[s], means[s], scale_trils[s], out[s])
+
+    _over_draws(fill, len(weights))
     return out
 
 
@@ -64,13 +46,19 @@ def matches_of_draws(X: Array, labels: NDArray[np.intp], weights: Array, means: 
     log_weights, means, scale_trils = prepare_parameters(weights, means, scale_trils)
     n_components = weights.shape[1]
     out = np.zeros((len(weights), n_components, n_components), dtype=np.int64)
-    _over_draws(lambda a, b: _matches(X, labels, a, b, log_weights, means, scale_trils, out), len(weights))
+
+    def fill(s: int) -> None:
+        gamma = np.empty((X.shape[0], n_components))
+        fill_responsibilities(X, 0, X.shape[0], log_weights[s], means[s], scale_trils[s], gamma)
+        pairs = labels * n_components + gamma.argmax(axis=1)
+        out[s] = np.bincount(pairs, minlength=n_components**2).reshape(n_components, n_components)
+
+    _over_draws(fill, len(weights))
     return out
 
 
-def _over_draws(function: Callable[[int, int], None], n_draws: int) -> None:
-    """function(first, last) over the draws, cut into one piece per thread."""
+def _over_draws(function: Callable[[int], None], n_draws: int) -> None:
+    """function(s) for every draw, in threads where there are many."""
     n_threads = min(available_threads(), max(n_draws // 64, 1))
-    edges = np.linspace(0, n_draws, n_threads + 1).astype(int)
     with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(function, edges[:-1], edges[1:]))
+        list(pool.map(lambda first: [function(s) for s in range(first, n_draws, n_threads)], range(n_threads)))

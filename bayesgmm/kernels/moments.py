@@ -106,7 +106,7 @@ def compute_moments(
     """
     log_weights, means, scale_trils = prepare_parameters(weights, means, scale_trils)
     if row_weights is None:
-        row_weights = np.broadcast_to(np.ones(1), X.shape[0])
+        row_weights = np.ones(X.shape[0])
 
     def chunk_moments(start: int, stop: int) -> Moments:
         counts, sums, scatters = np.zeros(len(means)), np.zeros(means.shape), np.zeros(scale_trils.shape)

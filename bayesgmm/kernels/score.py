@@ -39,14 +39,17 @@ def score(X, weights, means, scale_trils, row_weights):
     d_means = np.empty_like(sums)
     d_scale_trils = np.zeros_like(scatters)
     inverse = np.empty((n_features, n_features))
+    half = np.empty((n_features, n_features))
+    whitened = np.empty((n_features, n_features))
     for k in range(n_components):
         _invert_lower(scale_trils[k], inverse)
-        d_means[k] = _times_transposed(inverse, sums[k])
-        whitened = _matmul(_matmul(inverse, scatters[k]), inverse.T)
-        gradient = _matmul(inverse.T, whitened)
+        _times_transposed(inverse, sums[k], d_means[k])
+        _matmul(inverse, scatters[k], half)
+        _matmul(half, inverse.T, whitened)
+        _matmul(inverse.T, whitened, half)
         for i in range(n_features):
             for j in range(i + 1):
-                d_scale_trils[k, i, j] = gradient[i, j]
+                d_scale_trils[k, i, j] = half[i, j]
             d_scale_trils[k, i, i] -= counts[k] * inverse[i, i]
     return log_likelihood, counts / weights, d_means, d_scale_trils
 
@@ -54,8 +57,9 @@ def score(X, weights, means, scale_trils, row_weights):
 @njit(cache=True, error_model="numpy")
 def _invert_lower(tril, inverse):
     n = tril.shape[0]
-    inverse[:] = 0.0
     for j in range(n):
+        for i in range(j):
+            inverse[i, j] = 0.0
         inverse[j, j] = 1.0 / tril[j, j]
         for i in range(j + 1, n):
             total = 0.0
@@ -65,25 +69,23 @@ def _invert_lower(tril, inverse):
 
 
 @njit(cache=True, error_model="numpy")
-def _matmul(a, b):
-    """a @ b by loops: for matrices this small a call to BLAS costs more, and BLAS may start threads."""
-    out = np.zeros((a.shape[0], b.shape[1]))
+def _matmul(a, b, out):
+    """a @ b into out, by loops: for matrices this small a call to BLAS costs more, and BLAS may start threads."""
     for i in range(a.shape[0]):
-        for m in range(a.shape[1]):
-            for j in range(b.shape[1]):
-                out[i, j] += a[i, m] * b[m, j]
-    return out
+        for j in range(b.shape[1]):
+            total = 0.0
+            for m in range(a.shape[1]):
+                total += a[i, m] * b[m, j]
+            out[i, j] = total
 
 
 @njit(cache=True, error_model="numpy")
-def _times_transposed(inverse, vector):
-    """inverse' inverse vector."""
-    n = len(vector)
-    out = np.zeros(n)
-    for i in range(n):
+def _times_transposed(inverse, vector, out):
+    """inverse' inverse vector, for lower triangular inverse, into out."""
+    for i in range(len(vector)):
+        out[i] = 0.0
         whitened = 0.0
         for j in range(i + 1):
             whitened += inverse[i, j] * vector[j]
         for j in range(i + 1):
             out[j] += inverse[i, j] * whitened
-    return out

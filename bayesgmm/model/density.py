@@ -39,60 +39,80 @@ def _scale_log_prior(kind, first, second, sigma):
     return -np.log(sigma) - 0.5 * deviation**2, -(1.0 + deviation / second) / sigma
 
 
-@njit(cache=True, error_model="numpy")
-def _softmax(y, weights):
-    """Weights of the K - 1 coordinates y; the last logit is minus their sum."""
-    n_components = len(weights)
-    weights[n_components - 1] = -y.sum()
-    weights[: n_components - 1] = y
-    weights -= weights.max()
-    for k in range(n_components):
-        weights[k] = np.exp(weights[k])
-    weights /= weights.sum()
+# Loops rather than array expressions below: numba compiles each array expression as a function of its own, for a second or so.
 
 
 @njit(cache=True, error_model="numpy")
-def _unpack(u, n_components, n_features):
-    """Weights, means, scales, correlation_trils, and the lengths (K, D) of the rows before normalisation."""
-    block = n_components * n_features
-    weights = np.empty(n_components)
-    _softmax(u[: n_components - 1], weights)
-    rest = u[n_components - 1 :]
-    means = rest[:block].copy().reshape(n_components, n_features)
-    scales = np.exp(rest[block : 2 * block]).reshape(n_components, n_features)
-    correlation_trils = np.zeros((n_components, n_features, n_features))
-    lengths = np.ones((n_components, n_features))
-    at = 2 * block
+def _softmax(u, weights):
+    """Weights of the first K - 1 coordinates; the last logit is minus their sum."""
+    last = len(weights) - 1
+    weights[last] = 0.0
+    for k in range(last):
+        weights[k] = u[k]
+        weights[last] -= u[k]
+    largest = weights[0]
+    for k in range(1, last + 1):
+        largest = max(largest, weights[k])
+    total = 0.0
+    for k in range(last + 1):
+        weights[k] = np.exp(weights[k] - largest)
+        total += weights[k]
+    for k in range(last + 1):
+        weights[k] /= total
+
+
+@njit(cache=True, error_model="numpy")
+def _unpack(u, means, scales, correlation_trils, scale_trils, lengths):
+    """Means, scales, Cholesky factors, and the lengths (K, D) of the correlation factors' rows before normalisation."""
+    n_components, n_features = means.shape
+    means_at = n_components - 1
+    scales_at = means_at + n_components * n_features
+    at = scales_at + n_components * n_features
     for k in range(n_components):
         for i in range(n_features):
-            x = rest[at : at + i]
-            lengths[k, i] = np.sqrt(1.0 + (x * x).sum())
-            correlation_trils[k, i, :i] = x / lengths[k, i]
-            correlation_trils[k, i, i] = 1.0 / lengths[k, i]
+            means[k, i] = u[means_at + k * n_features + i]
+            scales[k, i] = np.exp(u[scales_at + k * n_features + i])
+            squares = 1.0
+            for j in range(i):
+                squares += u[at + j] * u[at + j]
+            lengths[k, i] = np.sqrt(squares)
+            for j in range(i + 1):
+                x = u[at + j] if j < i else 1.0
+                correlation_trils[k, i, j] = x / lengths[k, i]
+                scale_trils[k, i, j] = scales[k, i] * correlation_trils[k, i, j]
             at += i
-    return weights, means, scales, correlation_trils, lengths
 
 
 @njit(cache=True, error_model="numpy")
 def _add_weight_terms(weights, d_weights, concentration, gradient):
     """Dirichlet and Jacobian of the simplex: exponents a - 1 and 1; gradient by the K - 1 logits, the last minus their sum."""
-    d_logits = weights * d_weights + concentration
-    d_logits -= weights * d_logits.sum()
-    gradient[:] = d_logits[:-1] - d_logits[-1]
-    return (concentration * np.log(weights)).sum()
+    last = len(weights) - 1
+    value, total = 0.0, 0.0
+    for k in range(last + 1):
+        value += concentration[k] * np.log(weights[k])
+        total += weights[k] * d_weights[k] + concentration[k]
+    d_last = weights[last] * d_weights[last] + concentration[last] - weights[last] * total
+    for k in range(last):
+        gradient[k] = weights[k] * d_weights[k] + concentration[k] - weights[k] * total - d_last
+    return value
 
 
 @njit(cache=True, error_model="numpy")
-def _add_correlation_terms(correlation_trils, lengths, d_correlation_trils, lkj_eta, gradient):
-    """LKJ and Jacobian of one component: exponents of ln C_ii 2 eta - 2 + D - (i + 1) and i + 2, for rows i from 0."""
+def _add_correlation_terms(correlation_tril, lengths, scales, d_scale_tril, lkj_eta, at, gradient):
+    """LKJ and Jacobian of one component: exponents of ln C_ii 2 eta - 2 + D - (i + 1) and i + 2, for rows i from 0.
+
+    Its gradient goes to gradient[at], gradient[at + 1], ...
+    """
     n_features = len(lengths)
-    value, at = 0.0, 0
+    value = 0.0
     for i in range(n_features):
-        row, d_row = correlation_trils[i, : i + 1], d_correlation_trils[i, : i + 1]
         exponent = 2.0 * lkj_eta - 2.0 + n_features - (i + 1.0) + (i + 2.0)
-        value += exponent * np.log(row[i])
-        along = exponent + (row * d_row).sum()
-        gradient[at : at + i] = (d_row[:i] - row[:i] * along) / lengths[i]
+        value += exponent * np.log(correlation_tril[i, i])
+        along = exponent
+        for j in range(i + 1):
+            along += correlation_tril[i, j] * scales[i] * d_scale_tril[i, j]
+        for j in range(i):
+            gradient[at + j] = (scales[i] * d_scale_tril[i, j] - correlation_tril[i, j] * along) / lengths[i]
         at += i
     return value
 
@@ -103,28 +123,31 @@ def log_posterior(
 ):
     """ln p(u | X) up to the evidence; its gradient (n_coordinates,) into `gradient`. Coordinates as in `coordinates`."""
     n_components, n_features = len(concentration), len(mean_loc)
-    weights, means, scales, correlation_trils, lengths = _unpack(u, n_components, n_features)
-    scale_trils = correlation_trils * scales.reshape(n_components, n_features, 1)
+    weights = np.empty(n_components)
+    means = np.empty((n_components, n_features))
+    scales = np.empty((n_components, n_features))
+    lengths = np.empty((n_components, n_features))
+    correlation_trils = np.zeros((n_components, n_features, n_features))
+    scale_trils = np.zeros((n_components, n_features, n_features))
+    _softmax(u, weights)
+    _unpack(u, means, scales, correlation_trils, scale_trils, lengths)
     value, d_weights, d_means, d_scale_trils = score(X, weights, means, scale_trils, row_weights)
-    value += log_constant
-    value += _add_weight_terms(weights, d_weights, concentration, gradient[: n_components - 1])
-    block, n_pairs = n_components * n_features, n_features * (n_features - 1) // 2
-    d_means_out = gradient[n_components - 1 : n_components - 1 + block]
-    d_scales_out = gradient[n_components - 1 + block : n_components - 1 + 2 * block]
-    d_pairs_out = gradient[n_components - 1 + 2 * block :]
+    value += log_constant + _add_weight_terms(weights, d_weights, concentration, gradient)
+    means_at = n_components - 1
+    scales_at = means_at + n_components * n_features
+    pairs_at = scales_at + n_components * n_features
     for k in range(n_components):
         for i in range(n_features):
             deviation = (means[k, i] - mean_loc[i]) / mean_scale[i]
             value -= 0.5 * deviation**2
-            d_means_out[k * n_features + i] = d_means[k, i] - deviation / mean_scale[i]
-            prior, d_prior = _scale_log_prior(scale_kind, scale_params[0, i], scale_params[1, i], scales[k, i])
+            gradient[means_at + k * n_features + i] = d_means[k, i] - deviation / mean_scale[i]
+            prior, d_scale = _scale_log_prior(scale_kind, scale_params[0, i], scale_params[1, i], scales[k, i])
             value += prior + np.log(scales[k, i])
-            d_scale = d_prior + (d_scale_trils[k, i] * correlation_trils[k, i]).sum()
-            d_scales_out[k * n_features + i] = d_scale * scales[k, i] + 1.0
-        d_correlation_trils = d_scale_trils[k] * scales[k].reshape(n_features, 1)
-        value += _add_correlation_terms(
-            correlation_trils[k], lengths[k], d_correlation_trils, lkj_eta, d_pairs_out[k * n_pairs : (k + 1) * n_pairs]
-        )
+            for j in range(i + 1):
+                d_scale += d_scale_trils[k, i, j] * correlation_trils[k, i, j]
+            gradient[scales_at + k * n_features + i] = d_scale * scales[k, i] + 1.0
+        at = pairs_at + k * (n_features * (n_features - 1) // 2)
+        value += _add_correlation_terms(correlation_trils[k], lengths[k], scales[k], d_scale_trils[k], lkj_eta, at, gradient)
     return value
 
 

@@ -1,14 +1,15 @@
 """The compiled density as C functions that nutpie calls without Python: chains run in parallel and nothing waits for the GIL.
 
 nutpie runs a PyMC model through two C functions and a pointer to data. Those it makes for PyMC are compiled anew in every
-process; these are the library's own, compiled once and cached on disk. All data travel in one flat array, read by `_read`.
+process; these are the library's own, compiled once and cached on disk. All data travel in one flat array that
+`_packed` writes and `_density` reads.
 """
 
 from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, njit, types
+from numba import carray, cfunc, types
 from numpy.typing import NDArray
 from nutpie.compile_pymc import CompiledPyMCModel
 
@@ -59,59 +60,45 @@ def native_model(X: Array, priors: ResolvedPriors) -> CompiledPyMCModel:
 
 
 def _packed(X: Array, priors: ResolvedPriors) -> Array:
+    """Header, concentration (K), mean_loc, mean_scale, scale_params (D, D, 2 D), row weights (N), X (N D), end to end."""
     concentration, mean_loc, mean_scale, kind, scale_params, lkj_eta, log_constant = density_arguments(priors)
     header = [*X.shape, len(priors.concentration), kind, lkj_eta, log_constant]
-    return np.concatenate([header, concentration, mean_loc, mean_scale, np.ravel(scale_params), X.ravel()])
-
-
-@njit(cache=True)
-def _read(data, at, length):
-    return data[at : at + length], at + length
-
-
-@njit(cache=True, error_model="numpy")
-def _density_of_packed(u, data, gradient):
-    n_samples, n_features, n_components = int(data[0]), int(data[1]), int(data[2])
-    concentration, at = _read(data, _HEADER, n_components)
-    mean_loc, at = _read(data, at, n_features)
-    mean_scale, at = _read(data, at, n_features)
-    scale_params, at = _read(data, at, 2 * n_features)
-    X, at = _read(data, at, n_samples * n_features)
-    return log_posterior(
-        u,
-        X.reshape(n_samples, n_features),
-        np.ones(n_samples),
-        concentration,
-        mean_loc,
-        mean_scale,
-        int(data[3]),
-        scale_params.reshape(2, n_features),
-        data[4],
-        data[5],
-        gradient,
-    )
-
-
-@njit(cache=True)
-def _packed_length(header):
-    n_samples, n_features, n_components = int(header[0]), int(header[1]), int(header[2])
-    return _HEADER + n_components + 4 * n_features + n_samples * n_features
+    return np.concatenate([header, concentration, mean_loc, mean_scale, np.ravel(scale_params), np.ones(len(X)), X.ravel()])
 
 
 def _density(dim, u_, gradient_, value_, data_):
-    data = carray(data_, (_packed_length(carray(data_, (_HEADER,))),))
-    u, gradient = carray(u_, (dim,)), carray(gradient_, (dim,))
-    value = _density_of_packed(u, data, gradient)
+    header = carray(data_, (_HEADER,))
+    n_samples, n_features, n_components = int(header[0]), int(header[1]), int(header[2])
+    at_rows = _HEADER + n_components + 4 * n_features
+    data = carray(data_, (at_rows + n_samples * (1 + n_features),))
+    at_loc = _HEADER + n_components
+    gradient = carray(gradient_, (dim,))
+    value = log_posterior(
+        carray(u_, (dim,)),
+        data[at_rows + n_samples :].reshape(n_samples, n_features),
+        data[at_rows : at_rows + n_samples],
+        data[_HEADER:at_loc],
+        data[at_loc : at_loc + n_features],
+        data[at_loc + n_features : at_loc + 2 * n_features],
+        int(header[3]),
+        data[at_loc + 2 * n_features : at_rows].reshape(2, n_features),
+        header[4],
+        header[5],
+        gradient,
+    )
     carray(value_, (1,))[0] = value
-    if not np.isfinite(value) or not np.isfinite(gradient).all():
-        return _NOT_FINITE
-    return _OK
+    for i in range(dim):
+        if not np.isfinite(gradient[i]):
+            return _NOT_FINITE
+    return _OK if np.isfinite(value) else _NOT_FINITE
 
 
 def _copy(dim, expanded, u_, out_, data_):
     if dim != expanded:
         return _WRONG_LENGTH
-    carray(out_, (dim,))[:] = carray(u_, (dim,))
+    u, out = carray(u_, (dim,)), carray(out_, (dim,))
+    for i in range(dim):
+        out[i] = u[i]
     return _OK
 
 
