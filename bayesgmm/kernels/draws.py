@@ -60,5 +60,10 @@ def matches_of_draws(X: Array, labels: NDArray[np.intp], weights: Array, means: 
 def _over_draws(function: Callable[[int], None], n_draws: int) -> None:
     """function(s) for every draw, in threads where there are many."""
     n_threads = min(available_threads(), max(n_draws // 64, 1))
+
+    def every_nth(first: int) -> None:
+        for s in range(first, n_draws, n_threads):
+            function(s)
+
     with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(lambda first: [function(s) for s in range(first, n_draws, n_threads)], range(n_threads)))
+        list(pool.map(every_nth, range(n_threads)))
