@@ -52,6 +52,15 @@ class MixtureParams:
             object.__setattr__(self, name, array)
 
     @classmethod
+    def unchecked(cls, weights: Array, means: Array, scale_trils: Array) -> Self:
+        """Parameters from arrays known to be valid, which are not copied: for the loops of this library only."""
+        params = object.__new__(cls)
+        for name, array in (("weights", weights), ("means", means), ("scale_trils", scale_trils)):
+            array.flags.writeable = False
+            object.__setattr__(params, name, array)
+        return params
+
+    @classmethod
     def from_covariances(cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> Self:
         """Parameters with the given covariances (K, D, D), which must be symmetric and positive definite."""
         covariances = np.asarray(covariances, dtype=np.float64)

@@ -13,6 +13,7 @@ from numba.core.caching import CacheImpl, InTreeCacheLocator, UserProvidedCacheL
 PACKAGE = Path(__file__).parents[1]
 COMPILED_SOURCES = (
     *sorted((PACKAGE / "kernels").glob("*.py")),
+    *sorted((PACKAGE / "families").glob("*.py")),
     PACKAGE / "model" / "density.py",
     PACKAGE / "model" / "native.py",
 )
@@ -36,3 +37,6 @@ def _fingerprinted(locator: type) -> type:
 CacheImpl._locator_classes[:0] = [
     _fingerprinted(locator) for locator in (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator)
 ]
+
+INTERNAL = {"cache": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Options of functions that only compiled code calls: without the doors for Python they compile faster."""

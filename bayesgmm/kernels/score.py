@@ -35,7 +35,11 @@ def score(X, weights, means, scale_trils, row_weights):
     counts = np.zeros(n_components)
     sums = np.zeros((n_components, n_features))
     scatters = np.zeros((n_components, n_features, n_features))
-    log_likelihood = add_moments(X, row_weights, 0, X.shape[0], np.log(weights), means, scale_trils, counts, sums, scatters)
+    location, scale = np.zeros(n_features), np.ones(n_features)
+    log_weights = np.log(weights)
+    log_likelihood = add_moments(
+        X, location, scale, row_weights, 0, X.shape[0], log_weights, means, scale_trils, False, counts, sums, scatters
+    )
     d_means = np.empty_like(sums)
     d_scale_trils = np.zeros_like(scatters)
     inverse = np.empty((n_features, n_features))

@@ -8,8 +8,9 @@ from bayesgmm.params import MixtureParams
 from tests.problems import Array, random_data, random_params
 
 BLOCK_EDGES = (1, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 1)
-CHUNK_EDGES = (CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1, 40_000)
-SIZES = [(n, d, k) for n in BLOCK_EDGES for d in (1, 2, 5, 17) for k in (1, 3)] + [(n, 2, 3) for n in CHUNK_EDGES]
+CHUNK_EDGES = (CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1, 16 * CHUNK_ROWS + 1)
+SIZES = [(n, d, k) for n in BLOCK_EDGES for d in (1, 2, 3, 4, 5, 8, 17) for k in (1, 3)] + [(n, 2, 3) for n in CHUNK_EDGES]
+SIZES += [(n, 33, 3) for n in (BLOCK_ROWS // 2 + 1, BLOCK_ROWS + 1)]
 
 
 def arrays_of(params: MixtureParams) -> tuple[Array, Array, Array]:

@@ -1,8 +1,8 @@
-"""The inlined exponential against NumPy's."""
+"""The inlined exponential and logarithm against NumPy's."""
 
 import numpy as np
 
-from bayesgmm.kernels.block import exp_nonpositive
+from bayesgmm.kernels.block import exp_nonpositive, log_from_one
 
 
 def exp_of(x: np.ndarray) -> np.ndarray:
@@ -26,3 +26,22 @@ def test_exp_at_the_edges() -> None:
 def test_exp_never_falls() -> None:
     x = np.sort(-np.random.default_rng(1).uniform(0, 50, 20_000))
     assert (np.diff(exp_of(x)) >= 0).all()
+
+
+def log_of(x: np.ndarray) -> np.ndarray:
+    return np.array([log_from_one(value) for value in x])
+
+
+def test_log_is_within_2_ulp_from_1_on() -> None:
+    rng = np.random.default_rng(0)
+    near = 1 + np.logspace(-15.9, 0, 5_000)  # where it is small itself
+    powers = 2.0 ** np.arange(1, 200)
+    beside = np.concatenate([np.nextafter(powers, 0), powers, powers * np.sqrt(2), np.nextafter(powers * np.sqrt(2), 0)])
+    x = np.concatenate([near, rng.uniform(1, 100, 10_000), np.geomspace(1.5, 1e300, 5_000), beside])
+    exact = np.log(x.astype(np.longdouble))
+    assert (np.abs(log_of(x) - exact) / np.spacing(np.log(x))).max() < 2
+
+
+def test_log_at_1() -> None:
+    assert log_from_one(1.0) == 0.0
+    assert log_from_one(np.nextafter(1.0, 2.0)) == np.finfo(float).eps

@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
+from scipy.stats import entropy as scipy_entropy
 from scipy.stats import multivariate_normal
 
 from bayesgmm.kernels import reference
-from bayesgmm.kernels.density import compute_log_density, compute_responsibilities
+from bayesgmm.kernels.density import compute_classification, compute_log_density, compute_responsibilities
+from bayesgmm.kernels.rows import rows_of
 from tests.kernels.cases import SIZES, arrays_of, case, layouts
 from tests.problems import random_params
 
@@ -136,3 +138,35 @@ def test_integrates_to_1() -> None:
     density = np.exp(compute_log_density(grid, *arrays_of(params)))
     # The trapezoidal rule is exact to rounding for smooth functions that vanish at both ends.
     np.testing.assert_allclose(np.trapezoid(density, grid[:, 0]), 1.0, rtol=1e-13)
+
+
+@pytest.mark.parametrize(("n_samples", "n_features", "n_components"), [(1, 1, 1), (129, 2, 3), (129, 5, 3), (10_000, 2, 3)])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_classification_equals_its_definition(n_samples: int, n_features: int, n_components: int, n_threads: int) -> None:
+    X, params = case(n_samples, n_features, n_components)
+    gamma = reference.responsibilities(X, *arrays_of(params))
+    for row_weights in (None, np.random.default_rng(0).integers(0, 4, n_samples) / 2):
+        w = np.ones(n_samples) if row_weights is None else row_weights
+        log_likelihood, entropy = compute_classification(rows_of(X, row_weights), *arrays_of(params), n_threads=n_threads)
+        np.testing.assert_allclose(log_likelihood, w @ np.log(gamma.max(axis=1)), rtol=1e-11, atol=1e-12)
+        np.testing.assert_allclose(entropy, w @ scipy_entropy(gamma, axis=1), rtol=1e-11, atol=1e-12)
+
+
+def test_classification_of_standardised_rows() -> None:
+    X, params = case(300, 2, 3)
+    location, scale = X.mean(axis=0), X.std(axis=0)
+    rows = rows_of(X, None, location, scale)
+    assert compute_classification(rows, *arrays_of(params)) == compute_classification(
+        rows_of((X - location) / scale), *arrays_of(params)
+    )
+
+
+def test_classification_of_a_row_of_density_0() -> None:
+    X, params = case(200, 2, 3)
+    with_stray = np.insert(X, 7, 1e200, axis=0)
+    log_likelihood, entropy = compute_classification(rows_of(with_stray), *arrays_of(params))
+    row_weights = np.arange(201) != 7
+    without = compute_classification(rows_of(with_stray, row_weights.astype(float)), *arrays_of(params))
+    assert log_likelihood == -np.inf
+    assert entropy == without[1]
+    np.testing.assert_allclose(without, compute_classification(rows_of(X), *arrays_of(params)), rtol=1e-13)

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.moments import compute_moments
+from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.score import score
 from tests.kernels.cases import arrays_of, case
 from tests.problems import Array
@@ -83,7 +84,7 @@ def test_value_is_the_log_likelihood_of_the_moments() -> None:
     X, mixture = case(300, 2, 3)
     row_weights = row_weights_of(300)
     value, d_weights, _, d_scale_trils = score(X, *arrays_of(mixture), row_weights)
-    moments = compute_moments(X, *arrays_of(mixture), row_weights)
+    moments = compute_moments(rows_of(X, row_weights), *arrays_of(mixture))
     assert value == moments.log_likelihood
     np.testing.assert_allclose(mixture.weights @ d_weights, row_weights.sum(), rtol=1e-13)  # sum_k pi_k d/d pi_k = sum_n w_n
     assert not np.triu(d_scale_trils, 1).any()
