@@ -4,11 +4,16 @@ from .analyze import analyze
 from .compare.comparison import Comparison, compare
 from .data import Dataset
 from .datasets import load_faithful, load_galaxies, load_iris
+from .em.bootstrap_lrt import bootstrap_lrt
 from .em.estimator import GaussianMixture
 from .em.fit import fit_em
+from .em.mle import fit_mle
 from .em.modes import EMMode
+from .em.prior import ConjugatePrior
 from .em.result import EMResult
 from .em.run import EMRun, EMStatus
+from .em.select import Selection, select
+from .em.standard_errors import StandardErrors, standard_errors
 from .errors import (
     BayesGMMError,
     FileFormatError,
@@ -29,6 +34,7 @@ from .plots.entropy import plot_entropy
 from .plots.forest import plot_forest
 from .plots.memberships import plot_memberships
 from .plots.predictive import plot_predictive
+from .plots.selection import plot_selection
 from .posterior.assignments import assignments
 from .posterior.diagnose import Diagnosis, diagnose
 from .posterior.relabel import relabel
@@ -40,6 +46,7 @@ __version__: str
 __all__ = [
     "BayesGMMError",
     "Comparison",
+    "ConjugatePrior",
     "Dataset",
     "Diagnosis",
     "EMMode",
@@ -55,12 +62,16 @@ __all__ = [
     "MixtureParams",
     "Priors",
     "SamplingError",
+    "Selection",
+    "StandardErrors",
     "analyze",
     "assignments",
+    "bootstrap_lrt",
     "build_model",
     "compare",
     "diagnose",
     "fit_em",
+    "fit_mle",
     "load",
     "load_faithful",
     "load_galaxies",
@@ -71,10 +82,13 @@ __all__ = [
     "plot_forest",
     "plot_memberships",
     "plot_predictive",
+    "plot_selection",
     "print_summary",
     "relabel",
     "render_report",
     "sample",
     "save",
+    "select",
+    "standard_errors",
     "write_report",
 ]

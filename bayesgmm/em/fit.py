@@ -1,25 +1,44 @@
 """fit_em: EM from several starts."""
 
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data import Dataset, check_count, check_row_weights, check_seed, require_fittable, validate
-from bayesgmm.em.initialise import given_responsibilities, starting_points
+from bayesgmm.em.bounds import BOUNDABLE
+from bayesgmm.em.initialise import (
+    StartSample,
+    check_init,
+    given_memberships,
+    given_parameters,
+    start_from_rows,
+    start_sample,
+    starting_memberships,
+    starting_points,
+)
+from bayesgmm.em.prior import ConjugatePrior, resolve_prior
 from bayesgmm.em.result import EMResult
 from bayesgmm.em.run import EMRun, EMStatus, run_em
-from bayesgmm.em.step import SMALLEST_SCALE, Collapsed
+from bayesgmm.em.standardise import standardised_rows
+from bayesgmm.em.step import SMALLEST_SCALE, Collapsed, MStep
 from bayesgmm.errors import FitError, InputError
-from bayesgmm.families import CovarianceFamily, family_named
-from bayesgmm.kernels.density import compute_responsibilities
+from bayesgmm.families import CovarianceFamily, family_named, require_dimension
+from bayesgmm.kernels.density import compute_classification
+from bayesgmm.kernels.moments import compute_moments
+from bayesgmm.kernels.rows import Rows, rows_of
 from bayesgmm.kernels.threads import available_threads
 from bayesgmm.params import MixtureParams
 from bayesgmm.progress import progress_bars
 
 Array = NDArray[np.float64]
+
+SHORT_ITERATIONS = 15
+"""EM iterations of every start before the best ones go on."""
 
 
 def fit_em(
@@ -29,9 +48,13 @@ def fit_em(
     covariance: str = "VVV",
     init: str | Array | MixtureParams = "auto",
     n_init: int = 10,
+    n_long: int | None = None,
     tol: float = 1e-8,
     max_iter: int = 10_000,
     sample_weight: Any = None,
+    prior: ConjugatePrior | None = None,
+    max_eigenvalue_ratio: float | None = None,
+    accelerate: bool = True,
     seed: int | np.random.Generator | None = None,
     progress: bool | None = None,
 ) -> EMResult:
@@ -44,17 +67,28 @@ def fit_em(
     n_components : int
         K, at least 1.
     covariance : str
-        "VVV" or its alias "full": every component has its own covariance matrix.
+        One of mclust's names (EII, VII, EEI, VEI, EVI, VVI, EEE, VEE, EVE, VVE, EEV, VEV, EVV, VVV; E and V for one column), or
+        "spherical" (VII), "diag" (VVI), "tied" (EEE), "full" (VVV).
     init : str, (N, K) responsibilities, (N,) labels, or MixtureParams
-        "auto" takes "k-means", "k-means++" and "random" in turn. Anything given replaces all starts by that one.
+        "auto" takes hierarchical clustering first, then "kmeans", "k-means++", "random_from_data" and others in turn; any of
+        these names takes that one alone. Anything given replaces all starts by that one.
     n_init : int
-        Number of starts.
+        Number of starts; a single component needs, and is given, only one.
+    n_long : int, optional
+        How many starts, the best after a short run, go on to their limit; None takes a third of them, at least 2.
     tol : float
         A run ends when its total log-likelihood is, by Aitken's estimate, within `tol` nats of its limit.
     max_iter : int
         Iterations of one run at most.
     sample_weight : (N,), optional
         Non-negative weights of the rows; a whole number counts as that many copies of the row.
+    prior : ConjugatePrior, optional
+        Maximum a posteriori instead of maximum likelihood.
+    max_eigenvalue_ratio : float, optional
+        Upper bound on the ratio of the largest to the smallest eigenvalue of the covariances, with every column in units of its
+        standard deviation (VVI, VVV) or all in one unit (VII); for these three families.
+    accelerate : bool
+        Also try extrapolated steps, which reach the same optimum in fewer iterations; False takes EM steps only.
     seed : int, Generator or None
         The same seed gives the same result.
     progress : bool, optional
@@ -74,142 +108,250 @@ def fit_em(
 
     Notes
     -----
-    The columns are centred and scaled first, which changes no estimate: EM for this family is affine equivariant. No floor is put
-    under the covariances. Ctrl-C returns the best of the finished runs, with status INTERRUPTED.
+    The columns are centred and brought to unit scale first, which changes no estimate; families that single columns cannot be
+    rescaled in are given one unit for all columns. No floor is put under the covariances. Above 10,000 rows, starts and short
+    runs use a random sample of that many. Ctrl-C returns the best of the finished runs, with status INTERRUPTED.
     """
     dataset = validate(X)
     n_components = check_count(n_components, "n_components")
     family = family_named(covariance)
-    _check_settings(n_init, tol, max_iter)
+    check_settings(n_init, n_long, tol, max_iter)
+    check_init(init)
     seed = check_seed(seed)
     row_weights = None if sample_weight is None else check_row_weights(sample_weight, dataset.n_samples)
-    unit_weights = np.ones(dataset.n_samples) if row_weights is None else row_weights
-    _require_fittable(dataset, n_components, unit_weights)
-    location, scale = _standardisation(dataset, unit_weights)
-    counting = unit_weights > 0
-    Z, counting_weights = (dataset.X[counting] - location) / scale, unit_weights[counting]
+    problem = make_problem(
+        dataset, n_components, family, row_weights=row_weights, prior=prior, max_eigenvalue_ratio=max_eigenvalue_ratio
+    )
+    starts: Iterable[tuple[str, MixtureParams | Collapsed]]
+    sample = None
+    if isinstance(init, str):
+        rng = np.random.default_rng(seed)
+        sample = start_sample(dataset, row_weights, rng.spawn(1)[0])
+        n_init = n_init if n_components > 1 else 1
+        starts = starting_points(starting_memberships(init, n_init, sample, n_components, rng), sample, problem.m_step)
+    elif isinstance(init, MixtureParams):
+        starts, n_init = [("given parameters", given_parameters(init, n_components, problem.rows, problem.m_step))], 1
+    else:
+        memberships = given_memberships(np.asarray(init), dataset.n_samples, n_components)
+        starts, n_init = [("given responsibilities", start_from_rows(problem.rows, memberships, problem.m_step))], 1
+    settings = RunSettings(tol, max_iter, available_threads(), accelerate)
+    return fit_starts(problem, starts, n_init, settings, n_long=n_long, sample=sample, progress=progress)
 
-    if not isinstance(init, str | MixtureParams):
-        init = given_responsibilities(np.asarray(init), dataset.n_samples, n_components)[counting]
-    starts = starting_points(init, n_init, Z, n_components, counting_weights, family, (location, scale), seed)
-    log_scale = unit_weights.sum() * np.log(scale).sum()
+
+@dataclass(frozen=True)
+class Problem:
+    """What is fitted: the data as EM sees them and the M-step, in the same coordinates."""
+
+    dataset: Dataset
+    rows: Rows
+    n_components: int
+    m_step: MStep
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the row weights."""
+        return float(self.rows.weights.sum()) if self.rows.weights.size else float(self.dataset.n_samples)
+
+    @property
+    def log_scale(self) -> float:
+        """What the log-likelihood of the standardised rows exceeds that of the data by."""
+        return self.total_weight * float(np.log(self.rows.scale).sum())
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """When a run ends, on how many threads it works, and whether it extrapolates."""
+
+    tol: float
+    max_iter: int
+    n_threads: int = 1
+    accelerate: bool = True
+
+
+def make_problem(
+    dataset: Dataset,
+    n_components: int,
+    family: CovarianceFamily,
+    *,
+    row_weights: Array | None = None,
+    prior: ConjugatePrior | None = None,
+    floor: float = 0.0,
+    max_eigenvalue_ratio: float | None = None,
+) -> Problem:
+    """The data and the M-step in standardised coordinates; InputError where they cannot be fitted.
+
+    `floor` is added to the diagonals of the covariances, in squared units of the data.
+    """
+    require_dimension(family, dataset.n_features)
+    _require_fittable(dataset, 1 if floor > 0 else n_components, row_weights)  # with a floor, components may share a place
+    if max_eigenvalue_ratio is not None:
+        _check_bound(max_eigenvalue_ratio, family)
+    rows = standardised_rows(dataset, row_weights, family)
+    pseudo_rows = None
+    if prior is not None:
+        covariance = _total_covariance(rows)
+        pseudo_rows = resolve_prior(prior, n_components, family, rows.location, rows.scale, covariance)
+    scaled_floor = floor / rows.scale**2 if floor > 0 else None
+    return Problem(dataset, rows, n_components, MStep(family, pseudo_rows, scaled_floor, max_eigenvalue_ratio))
+
+
+def fit_starts(
+    problem: Problem,
+    starts: Iterable[tuple[str, MixtureParams | Collapsed]],
+    n_starts: int,
+    settings: RunSettings,
+    *,
+    n_long: int | None = None,
+    sample: StartSample | None = None,
+    progress: bool | None = None,
+) -> EMResult:
+    """Short runs from all starts (on the sample, where it is not all rows), long ones from the best.
+
+    Raises FitError where every start collapsed.
+    """
+    n_long = max(2, ceil(n_starts / 3)) if n_long is None else n_long
     runs: list[EMRun] = []
     interrupted = False
     with progress_bars(progress) as bars:
-        task = bars.add_task("EM starts", total=n_init if isinstance(init, str) else 1, note="")
+        task = bars.add_task("EM starts", total=n_starts + min(n_long, n_starts), note="")
+
+        def one_more() -> None:
+            best = max((run.log_likelihood for run in runs if run.params), default=np.nan)
+            bars.update(task, advance=1, note=f"best log-likelihood {best - problem.log_scale:.4f}")
+
         try:
             for name, start in starts:
-                runs.append(_run(Z, start, family, counting_weights, tol, max_iter, name))
-                best = max((run.log_likelihood for run in runs if run.params), default=np.nan)
-                bars.update(task, advance=1, note=f"best log-likelihood {best - log_scale:.4f}")
+                runs.append(_short_run(problem, start, name, settings, sample))
+                one_more()
+            runs.sort(key=_rank)
+            n_done = 0
+            for i, run in enumerate(runs):
+                if n_done == n_long:
+                    break
+                runs[i] = _long_run(problem, run, settings)
+                n_done += runs[i].params is not None
+                one_more()
         except KeyboardInterrupt:
             if not any(run.params for run in runs):
                 raise
             interrupted = True
-    return _result(runs, dataset, covariance, (location, scale), unit_weights, interrupted)
+    return result_of(problem, runs, interrupted=interrupted)
 
 
-def _run(
-    Z: Array,
-    start: MixtureParams | Collapsed,
-    family: CovarianceFamily,
-    row_weights: Array | None,
-    tol: float,
-    max_iter: int,
-    name: str,
+def _short_run(
+    problem: Problem, start: MixtureParams | Collapsed, name: str, settings: RunSettings, sample: StartSample | None
 ) -> EMRun:
+    """A few EM iterations from one start; on the sample first, where that is not all rows."""
     if isinstance(start, Collapsed):
         return EMRun(None, np.nan, np.empty(0), EMStatus.COLLAPSED, name, str(start))
+    n_iter = min(SHORT_ITERATIONS, settings.max_iter)
+    if sample is not None and not sample.is_whole:
+        rows = rows_of(sample.in_units_of(problem.m_step), sample.weights)
+        start = _run(rows, start, problem.m_step, settings, n_iter, name).params or start
+        n_iter = 0
+    run = _run(problem.rows, start, problem.m_step, settings, n_iter, name)
+    unfinished = run.status is EMStatus.MAX_ITER
+    return replace(run, status=EMStatus.SHORT, reason=f"left after {run.n_iter} iterations") if unfinished else run
+
+
+def _long_run(problem: Problem, short: EMRun, settings: RunSettings) -> EMRun:
+    """The short run, gone on with to its limit."""
+    if short.status is not EMStatus.SHORT:
+        return short
+    assert short.params is not None  # for the type checker: a run that was left has parameters
+    run = _run(problem.rows, short.params, problem.m_step, settings, settings.max_iter - short.n_iter, short.init)
+    return replace(run, trace=np.concatenate([short.trace[:-1], run.trace]))
+
+
+def _run(rows: Rows, start: MixtureParams, m_step: MStep, settings: RunSettings, max_iter: int, name: str) -> EMRun:
     return run_em(
-        Z,
+        rows,
         start,
-        family,
-        row_weights=row_weights,
-        tol=tol,
+        m_step,
+        tol=settings.tol,
         max_iter=max_iter,
-        n_threads=available_threads(),
+        n_threads=settings.n_threads,
         init=name,
+        accelerate=settings.accelerate,
     )
 
 
-def _result(
-    runs: list[EMRun],
-    dataset: Dataset,
-    covariance: str,
-    standardisation: tuple[Array, Array],
-    row_weights: Array,
-    interrupted: bool,
-) -> EMResult:
-    """The runs in the units of the data, best first."""
-    location, scale = standardisation
-    log_scale = float(row_weights.sum() * np.log(scale).sum())
-    runs = sorted(runs, key=lambda run: -np.inf if np.isnan(run.log_likelihood) else run.log_likelihood, reverse=True)
-    if runs[0].params is None:
+def _rank(run: EMRun) -> float:
+    """Key that sorts runs best first, by what they maximise; collapsed ones last."""
+    return -run.trace[-1] if run.params is not None else np.inf
+
+
+def result_of(problem: Problem, runs: list[EMRun], *, interrupted: bool = False) -> EMResult:
+    """The runs in the units of the data, best first; FitError where none has parameters."""
+    rows, log_scale = problem.rows, problem.log_scale
+    runs = sorted(runs, key=_rank)
+    best = runs[0].params
+    if best is None:
         reasons = "; ".join(f"{count} x {reason}" for reason, count in Counter(run.reason for run in runs).items())
         raise FitError(
             f"every one of the {len(runs)} EM starts collapsed: {reasons}. The likelihood is unbounded there, or the "
-            f"component is narrower than {SMALLEST_SCALE:g} of the columns' spread. Use fewer components or another start, or "
-            "remove repeated rows and constant combinations of columns."
+            f"component is narrower than {SMALLEST_SCALE:g} of the columns' spread. Use fewer components, another start, a "
+            "simpler covariance family or a prior, or remove repeated rows and constant combinations of columns."
         )
-    original_units = tuple(
-        replace(
-            run,
-            params=None if run.params is None else run.params.affine(scale, location),
-            log_likelihood=run.log_likelihood - log_scale,
-            trace=run.trace - log_scale,
-        )
-        for run in runs
-    )
-    params = original_units[0].params
-    assert params is not None  # for the type checker: checked above
-    counting = row_weights > 0
-    X = dataset.X if counting.all() else dataset.X[counting]
-    largest = compute_responsibilities(X, params.weights, params.means, params.scale_trils).max(axis=1)
+    classification = compute_classification(rows, best.weights, best.means, best.scale_trils, n_threads=available_threads())
     return EMResult(
-        runs=original_units,
-        covariance=family_named(covariance).name,
-        columns=dataset.columns,
-        n_samples=dataset.n_samples,
-        total_weight=float(row_weights.sum()),
-        classification_log_likelihood=float(row_weights[counting] @ np.log(largest)),
+        runs=tuple(
+            replace(
+                run,
+                params=None if run.params is None else run.params.affine(rows.scale, rows.location),
+                log_likelihood=run.log_likelihood - log_scale,
+                trace=run.trace - log_scale,
+            )
+            for run in runs
+        ),
+        covariance=problem.m_step.family.name,
+        columns=problem.dataset.columns,
+        n_samples=problem.dataset.n_samples,
+        total_weight=problem.total_weight,
+        classification_log_likelihood=classification[0],
+        entropy=classification[1],
         interrupted=interrupted,
     )
 
 
-def _standardisation(dataset: Dataset, row_weights: Array) -> tuple[Array, Array]:
-    """Weighted mean and standard deviation of each column, (D,), over the rows that count."""
-    counting = row_weights > 0
-    X, row_weights = dataset.X[counting], row_weights[counting]
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        largest = np.abs(X).max(axis=0)
-        location = largest * np.average(X / largest, axis=0, weights=row_weights)
-        spread = np.abs(X - location).max(axis=0)
-        scale = spread * np.sqrt(np.average(((X - location) / spread) ** 2, axis=0, weights=row_weights))
-        usable = np.isfinite(scale) & (scale > 0) & np.isfinite(1 / scale)
-    if not usable.all():
-        column = int(np.argmin(usable))
-        raise InputError(
-            f"column {dataset.columns[column]!r} has values up to {largest[column]:.3g} and a spread of {spread[column]:.3g}, "
-            "beyond what double precision can square: change its unit"
-        )
-    return location, scale
+def _total_covariance(rows: Rows) -> Array:
+    """Covariance (D, D) of all rows, in their coordinates."""
+    n_features = rows.X.shape[1]
+    moments = compute_moments(rows, np.ones(1), np.zeros((1, n_features)), np.eye(n_features)[None])
+    mean = moments.sums[0] / moments.counts[0]
+    return moments.scatters[0] / moments.counts[0] - np.outer(mean, mean)
 
 
-def _require_fittable(dataset: Dataset, n_components: int, row_weights: Array) -> None:
+def _require_fittable(dataset: Dataset, n_components: int, row_weights: Array | None) -> None:
     """Raise InputError where the rows of positive weight cannot be fitted."""
-    counting = row_weights > 0
-    if counting.all():
+    if row_weights is None or row_weights.all():
         require_fittable(dataset, n_components)
         return
     try:
-        require_fittable(replace(dataset, X=dataset.X[counting]), n_components)
+        require_fittable(replace(dataset, X=dataset.X[row_weights > 0]), n_components)
     except InputError as error:
         raise InputError(f"{error} (rows with a sample_weight of 0 are not counted)") from None
 
 
-def _check_settings(n_init: int, tol: float, max_iter: int) -> None:
+def check_settings(n_init: int, n_long: int | None, tol: float, max_iter: int) -> None:
+    """Raise InputError, naming the argument, where a setting is no number that it could be."""
     check_count(n_init, "n_init")
+    if n_long is not None:
+        check_count(n_long, "n_long")
     check_count(max_iter, "max_iter", minimum=0)
-    is_number = isinstance(tol, int | float | np.integer | np.floating) and not isinstance(tol, bool)
-    if not (is_number and np.isfinite(tol) and tol >= 0):
+    if not (_is_number(tol) and np.isfinite(tol) and tol >= 0):
         raise InputError(f"tol must be a number of at least 0, in nats of total log-likelihood; got {tol!r}")
+
+
+def _check_bound(max_eigenvalue_ratio: float, family: CovarianceFamily) -> None:
+    if not (_is_number(max_eigenvalue_ratio) and max_eigenvalue_ratio >= 1):
+        raise InputError(f"max_eigenvalue_ratio must be a number of at least 1; got {max_eigenvalue_ratio!r}")
+    if family.name not in BOUNDABLE:
+        raise InputError(
+            f"max_eigenvalue_ratio bounds the eigenvalues of {', '.join(BOUNDABLE)}; covariance is {family.name}: "
+            "use one of these, or a prior"
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)

@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.em.run import EMRun
+from bayesgmm.em.spurious import spurious_signs
 from bayesgmm.params import MixtureParams
 
 
 @dataclass(frozen=True)
 class EMMode:
-    """One optimum of the likelihood modulo label permutation, and how many restarts ended in it."""
+    """One optimum of the likelihood modulo label permutation, how many restarts ended in it, and signs that it is spurious."""
 
     params: MixtureParams
     log_likelihood: float
     n_runs: int
+    spurious: tuple[str, ...] = ()
 
 
 def matching_order(params: MixtureParams, reference: MixtureParams) -> NDArray[np.intp]:
@@ -42,7 +44,7 @@ def same_optimum(params: MixtureParams, reference: MixtureParams) -> bool:
     )
 
 
-def distinct_modes(runs: Sequence[EMRun]) -> tuple[EMMode, ...]:
+def distinct_modes(runs: Sequence[EMRun], total_weight: float) -> tuple[EMMode, ...]:
     """The distinct optima of the converged runs, highest log-likelihood first."""
     groups: list[list[EMRun]] = []
     finished = [run for run in runs if run.params is not None and run.converged]
@@ -52,7 +54,11 @@ def distinct_modes(runs: Sequence[EMRun]) -> tuple[EMMode, ...]:
             groups.append([run])
         else:
             home.append(run)
-    return tuple(EMMode(_params(group[0]), group[0].log_likelihood, len(group)) for group in groups)
+    best = [group[0] for group in groups]
+    return tuple(
+        EMMode(_params(run), run.log_likelihood, len(group), spurious_signs(_params(run), total_weight))
+        for run, group in zip(best, groups, strict=True)
+    )
 
 
 def _same_mode(run: EMRun, other: EMRun) -> bool:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bayesgmm.data import check_columns, validate
 from bayesgmm.em.modes import EMMode, distinct_modes
 from bayesgmm.em.run import EMRun, EMStatus
+from bayesgmm.em.spurious import spurious_signs
 from bayesgmm.errors import InputError
 from bayesgmm.families import family_named
 from bayesgmm.kernels.density import compute_log_density, compute_responsibilities
@@ -37,8 +38,12 @@ class EMResult:
         Sum of the row weights; N where there were none. This is the N of BIC.
     classification_log_likelihood : float
         sum_n w_n ln max_k gamma_nk, at most 0: how clear-cut the memberships are.
+    entropy : float
+        -sum_n w_n sum_k gamma_nk ln gamma_nk, in nats: how much the components overlap.
     interrupted : bool
         Whether the user stopped the fit before the last restart.
+    labels : tuple of str
+        What the components are called, where `fit_mle` was given labels; empty otherwise.
     """
 
     runs: tuple[EMRun, ...]
@@ -47,7 +52,9 @@ class EMResult:
     n_samples: int
     total_weight: float
     classification_log_likelihood: float
+    entropy: float
     interrupted: bool = False
+    labels: tuple[str, ...] = ()
 
     @property
     def params(self) -> MixtureParams:
@@ -104,7 +111,12 @@ class EMResult:
     @cached_property
     def modes(self) -> tuple[EMMode, ...]:
         """The distinct optima among the converged runs modulo label permutation, best first."""
-        return distinct_modes(self.runs)
+        return distinct_modes(self.runs, self.total_weight)
+
+    @property
+    def spurious(self) -> tuple[str, ...]:
+        """Signs that `params` describe a few rows rather than groups, one sentence each: tiny or very narrow components."""
+        return spurious_signs(self.params, self.total_weight)
 
     def responsibilities(self, X: Any) -> Array:
         """gamma_nk of new rows, shape (N, K); rows sum to 1, but are 0 where the density underflows to -inf in logarithms.
@@ -189,6 +201,7 @@ def _to_dataset(em: EMResult) -> xr.Dataset:
             "run_status": ("run", [run.status.name for run in em.runs]),
             "run_init": ("run", [run.init for run in em.runs]),
             "run_reason": ("run", [run.reason for run in em.runs]),
+            **({"labels": ("cluster", list(em.labels))} if em.labels else {}),
         },
         coords={"cluster": np.arange(n_components), "feature": list(em.columns), "feature_bis": list(em.columns)},
         attrs={
@@ -196,6 +209,7 @@ def _to_dataset(em: EMResult) -> xr.Dataset:
             "n_samples": em.n_samples,
             "total_weight": em.total_weight,
             "classification_log_likelihood": em.classification_log_likelihood,
+            "entropy": em.entropy,
             "interrupted": int(em.interrupted),
             "log_likelihood": em.log_likelihood,
             "bic": em.bic,
@@ -213,7 +227,9 @@ def em_result_from_dataset(dataset: xr.Dataset) -> EMResult:
         n_samples=int(dataset.attrs["n_samples"]),
         total_weight=float(dataset.attrs["total_weight"]),
         classification_log_likelihood=float(dataset.attrs["classification_log_likelihood"]),
+        entropy=float(dataset.attrs["entropy"]),
         interrupted=bool(dataset.attrs["interrupted"]),
+        labels=tuple(str(label) for label in dataset["labels"].values) if "labels" in dataset else (),
     )
 
 

@@ -1,12 +1,17 @@
 """One EM step: pure, with no loop, tolerance, randomness or printing."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.em.bounds import bound_eigenvalues
+from bayesgmm.em.prior import PseudoRows
 from bayesgmm.families import CovarianceFamily
+from bayesgmm.kernels.estimates import centre, factorise
 from bayesgmm.kernels.moments import Moments, compute_moments
+from bayesgmm.kernels.rows import Rows
 from bayesgmm.params import MixtureParams
 
 Array = NDArray[np.float64]
@@ -14,6 +19,12 @@ Array = NDArray[np.float64]
 SMALLEST_SCALE = 1e-7
 """A component whose conditional standard deviation in some direction falls below this, in units of the columns' standard
 deviations, has collapsed: its likelihood is on the way to infinity, or beyond what double precision resolves."""
+
+EMPTY = 1e-8
+"""A component with a smaller share of the rows is empty."""
+
+EMPTY_ON_FLOOR = 1e-200
+"""The same where a floor bounds the densities, so that components that share a place may lose their rows to each other."""
 
 
 @dataclass(frozen=True)
@@ -28,39 +39,92 @@ class Collapsed:
         return f"component {self.component} {self.what} (it holds {self.count:.3g} rows)"
 
 
-def maximise(moments: Moments, means: Array, family: CovarianceFamily) -> MixtureParams | Collapsed:
-    """The M-step from moments about `means`; the scale of every column is taken to be about 1."""
-    counts = moments.counts
-    empty = counts <= 1e-8 * counts.sum()
-    if empty.any():
-        component = int(np.argmax(empty))
-        return Collapsed(component, float(counts[component]), "became empty")
-    shifts = moments.sums / counts[:, None]
-    scatters = moments.scatters - counts[:, None, None] * shifts[:, :, None] * shifts[:, None, :]
-    covariances = family.maximise(counts, scatters)
-    scale_trils = np.empty_like(covariances)
-    for component, covariance in enumerate(covariances):
-        try:
-            scale_trils[component] = np.linalg.cholesky(covariance)
-            singular = np.diag(scale_trils[component]).min() < SMALLEST_SCALE
-        except np.linalg.LinAlgError:
-            singular = True
-        if singular:
+class Estimates(NamedTuple):
+    """Expected counts (K,), weighted means (K, D), and scatters (K, D, D) about them: what a family's M-step begins from."""
+
+    counts: Array
+    means: Array
+    scatters: Array
+
+
+@dataclass(frozen=True)
+class MStep:
+    """What is maximised: the likelihood over a covariance family, perhaps with a prior, a floor or a bound.
+
+    Everything is in the coordinates of the standardised rows.
+
+    Attributes
+    ----------
+    family : CovarianceFamily
+    prior : PseudoRows, optional
+        Added to every component before the family's own step (maximum a posteriori).
+    floor : (D,), optional
+        Added to the diagonals of the covariances after it. The likelihood may then fall between iterations.
+    max_eigenvalue_ratio : float, optional
+        Bound on the ratio of the largest to the smallest eigenvalue over all covariances.
+    """
+
+    family: CovarianceFamily
+    prior: PseudoRows | None = None
+    floor: Array | None = None
+    max_eigenvalue_ratio: float | None = None
+
+    @property
+    def is_monotone(self) -> bool:
+        """Whether the objective cannot fall: always, but for a floor."""
+        return self.floor is None
+
+    def moments(self, rows: Rows, params: MixtureParams, *, n_threads: int = 1) -> Moments:
+        """The E-step, as far as the family needs it."""
+        return compute_moments(
+            rows,
+            params.weights,
+            params.means,
+            params.scale_trils,
+            n_threads=n_threads,
+            only_variances=self.family.only_variances,
+        )
+
+    def objective(self, moments: Moments, params: MixtureParams) -> float:
+        """The log-likelihood of `params`, plus their log prior density (without its constant) where there is a prior."""
+        return moments.log_likelihood + (self.prior.log_density(params) if self.prior else 0.0)
+
+    def maximise(self, estimates: Estimates, guess: Array | None = None) -> MixtureParams | Collapsed:
+        """The parameters of the family that maximise the expected objective.
+
+        `guess` are covariances (K, D, D) where the inner iterations of a family begin.
+        """
+        counts, means, scatters = estimates
+        total = counts.sum()
+        if not counts.min() > (EMPTY if self.floor is None else EMPTY_ON_FLOOR) * total:
+            component = int(np.argmin(counts))
+            return Collapsed(component, float(counts[component]), "became empty")
+        weights = counts / total
+        if self.prior is None:
+            covariances = self.family.maximise(counts, scatters, guess)
+        else:
+            pseudo = self.prior.added_to(counts, means, scatters)
+            means = pseudo.means
+            covariances = self.family.maximise(pseudo.counts, pseudo.scatters, guess)
+        if self.floor is not None:
+            covariances = covariances + np.diag(self.floor)
+        if self.max_eigenvalue_ratio is not None:
+            covariances = bound_eigenvalues(covariances, counts, self.max_eigenvalue_ratio)
+        scale_trils, component = factorise(covariances, SMALLEST_SCALE)
+        if component >= 0:
             return Collapsed(component, float(counts[component]), "shrank onto a point, line or plane")
-    return MixtureParams(counts / counts.sum(), means + shifts, scale_trils)
+        return MixtureParams.unchecked(weights, means, scale_trils)
 
 
-def em_step(
-    params: MixtureParams,
-    X: Array,
-    family: CovarianceFamily,
-    row_weights: Array | None = None,
-    *,
-    n_threads: int = 1,
-) -> tuple[MixtureParams | Collapsed, Moments]:
+def estimates_of(moments: Moments, means: Array) -> Estimates:
+    """The estimates from moments about `means`; NaN for a component without rows."""
+    return Estimates(moments.counts, *centre(moments.counts, moments.sums, moments.scatters, means.copy()))
+
+
+def em_step(params: MixtureParams, rows: Rows, m_step: MStep, *, n_threads: int = 1) -> tuple[MixtureParams | Collapsed, Moments]:
     """The next parameters (or why there are none) and the moments at `params`, whose log-likelihood is that of `params`.
 
-    The log-likelihood of the next parameters is at least as high (Dempster, Laird and Rubin 1977, theorem 1).
+    The objective of the next parameters is at least as high (Dempster, Laird and Rubin 1977, theorem 1).
     """
-    moments = compute_moments(X, params.weights, params.means, params.scale_trils, row_weights, n_threads=n_threads)
-    return maximise(moments, params.means, family), moments
+    moments = m_step.moments(rows, params, n_threads=n_threads)
+    return m_step.maximise(estimates_of(moments, params.means), params.covariances), moments

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.em.initialise import STARTS, start_from_labels
+from bayesgmm.data import validate
+from bayesgmm.em.initialise import STARTS, start_from_memberships, start_sample
 from bayesgmm.em.result import EMResult
 from bayesgmm.em.run import run_em
+from bayesgmm.em.standardise import column_moments
+from bayesgmm.em.step import Collapsed, MStep
+from bayesgmm.errors import SamplingError
 from bayesgmm.families import family_named
+from bayesgmm.kernels.rows import rows_of
 from bayesgmm.params import MixtureParams
 
 Array = NDArray[np.float64]
@@ -53,10 +58,9 @@ def _bootstrap_replicate(X: Array, params: MixtureParams, covariance: str, rng: 
     """
     location, scale = X.mean(axis=0), X.std(axis=0)
     run = run_em(
-        (X - location) / scale,
+        rows_of(X, rng.exponential(size=len(X)), location, scale),
         params.affine(1 / scale, -location / scale),
-        family_named(covariance),
-        row_weights=rng.exponential(size=len(X)),
+        MStep(family_named(covariance)),
         tol=1e-3,
         max_iter=BOOTSTRAP_ITERATIONS,
     )
@@ -64,7 +68,11 @@ def _bootstrap_replicate(X: Array, params: MixtureParams, covariance: str, rng: 
 
 
 def _from_partition(X: Array, n_components: int, rng: np.random.Generator) -> MixtureParams:
-    location, scale = X.mean(axis=0), X.std(axis=0)
-    Z, unit_weights = (X - location) / scale, np.ones(len(X))
-    labels = STARTS["k-means++"](Z, n_components, unit_weights, rng)
-    return start_from_labels(Z, labels, n_components, unit_weights).affine(scale, location)
+    dataset = validate(X)
+    location, scale = column_moments(dataset, None)
+    sample = start_sample(dataset, None, rng)
+    memberships = STARTS["k-means++"](sample, n_components, rng)
+    start = start_from_memberships(sample.scaled, memberships, MStep(family_named("VVV")))
+    if isinstance(start, Collapsed):
+        raise SamplingError(f"no random partition of the data gives {n_components} proper components: {start}")
+    return start.affine(scale, location)

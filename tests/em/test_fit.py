@@ -16,6 +16,7 @@ from bayesgmm.data import validate
 from bayesgmm.datasets import load_faithful
 from bayesgmm.em import fit
 from bayesgmm.em.fit import fit_em
+from bayesgmm.em.initialise import AUTO_CYCLE, AUTO_FIRST
 from bayesgmm.em.result import EMResult
 from bayesgmm.em.run import EMRun, EMStatus, run_em
 from bayesgmm.errors import FitError, InputError
@@ -36,7 +37,7 @@ def problem(seed: int, n_samples: int = 150, n_components: int = 3, n_features: 
 
 def steps(X: Any, init: Array, **options: Any) -> EMResult:
     """Exactly 20 iterations from given responsibilities: what two fits have in common does not depend on when they stop."""
-    return fit_em(X, init.shape[1], init=init, tol=0.0, max_iter=20, **options)
+    return fit_em(X, init.shape[1], init=init, tol=0.0, max_iter=20, accelerate=False, **options)
 
 
 def assert_same_mixture(actual: MixtureParams, expected: MixtureParams, tolerance: float = 1e-9) -> None:
@@ -142,7 +143,7 @@ class TestLaws:
         assert_same_mixture(doubled.params, em.params, 1e-10)
         np.testing.assert_allclose(doubled.trace, 2 * em.trace, rtol=1e-12)
 
-    @pytest.mark.parametrize("init", ["auto", "k-means", "k-means++", "random"])
+    @pytest.mark.parametrize("init", ["auto", "kmeans", "k-means++", "random_from_data"])
     @pytest.mark.parametrize("stray", [1e9, 1e100])
     def test_a_row_of_weight_0_counts_for_nothing(self, init: str, stray: float) -> None:
         X, _ = problem(0, n_components=2)
@@ -234,9 +235,9 @@ class TestStarts:
         assert fits[0] == fit_em(FAITHFUL, 3, n_init=4, seed=np.random.default_rng(5), max_iter=50)
         assert fits[0] != fit_em(FAITHFUL, 3, n_init=4, seed=6, max_iter=50)
 
-    @pytest.mark.parametrize("init", ["auto", "random", "k-means++"])
+    @pytest.mark.parametrize("init", ["auto", "random_from_data", "k-means++"])
     def test_a_start_does_not_depend_on_n_init(self, init: str) -> None:
-        fits = [fit_em(FAITHFUL, 3, init=init, n_init=n, seed=5, max_iter=30) for n in (1, 3, 6)]
+        fits = [fit_em(FAITHFUL, 3, init=init, n_init=n, n_long=n, seed=5, max_iter=30) for n in (1, 3, 6)]
         assert [len(em.runs) for em in fits] == [1, 3, 6]
         for fewer, more in pairwise(fits):
             assert all(run in more.runs for run in fewer.runs)
@@ -245,8 +246,8 @@ class TestStarts:
     def test_auto_takes_the_methods_in_turn(self) -> None:
         em = fit_em(FAITHFUL, 2, n_init=7, seed=0)
         names = [run.init for run in em.runs]
-        assert {name: names.count(name) for name in set(names)} == {"k-means": 3, "k-means++": 2, "random": 2}
-        assert {run.init for run in fit_em(FAITHFUL, 2, init="random", n_init=3, seed=0).runs} == {"random"}
+        assert {name: names.count(name) for name in set(names)} == dict.fromkeys([*AUTO_FIRST, *AUTO_CYCLE[:5]], 1)
+        assert {run.init for run in fit_em(FAITHFUL, 2, init="random_from_data", n_init=3, seed=0).runs} == {"random_from_data"}
 
     def test_runs_come_best_first(self) -> None:
         em = fit_em(FAITHFUL, 4, n_init=6, seed=0, tol=1e-3)
@@ -354,9 +355,12 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("options", "said"),
         [
-            ({"init": "kmeans"}, "init is 'kmeans'; choose 'auto', 'k-means', 'k-means.*', 'random', or give labels"),
-            ({"init": np.zeros(272)}, "272 entries and 1 distinct labels; the data have 272 rows and n_components is 2"),
-            ({"init": np.array([0, 1, 1])}, "3 entries and 2 distinct labels; the data have 272 rows and n_components is 2"),
+            (
+                {"init": "k-means"},
+                "init is 'k-means'; choose 'auto', 'hierarchical', .*'kmeans', 'k-means.*', 'random', .*or give labels",
+            ),
+            ({"init": np.zeros(272)}, "the label vector has 1 distinct labels, but n_components is 2"),
+            ({"init": np.array([0, 1, 1])}, r"init: labels must have shape \(272,\), one for each row; got shape \(3,\)"),
             ({"init": [None] * 100 + ["a"] * 172}, "the label vector has 100 missing labels"),
             ({"init": np.array([np.nan, 1.0] * 136)}, "the label vector has 136 missing labels"),
             ({"init": np.full((272, 3), 1 / 3)}, r"the responsibilities have shape \(272, 3\); need \(272, 2\)"),
@@ -366,7 +370,11 @@ class TestRefusals:
             ({"init": NEGATIVE}, r"row 7 of the responsibilities is \[-0.5  1.5\]; .* \(2 rows are not\)"),
             ({"init": np.full((272, 2), np.nan)}, r"row 0 of the responsibilities is \[nan nan\]; .* \(272 rows are not\)"),
             ({"init": OTHER}, r"MixtureParams have means of shape \(1, 2\); n_components and the data need \(2, 2\)"),
-            ({"covariance": "VII"}, "covariance is 'VII'; choose one of: VVV"),
+            ({"covariance": "VVX"}, "covariance is 'VVX'; choose one of: EII, VII, .*VVV, .*diag"),
+            ({"covariance": "E"}, "covariance is 'E', which is for one column; X has 2: use 'EII' instead"),
+            ({"n_long": 0}, "n_long must be a whole number of at least 1; got 0"),
+            ({"max_eigenvalue_ratio": 0.5}, "max_eigenvalue_ratio must be a number of at least 1; got 0.5"),
+            ({"max_eigenvalue_ratio": 5.0, "covariance": "EEE"}, "bounds the eigenvalues of VII, VVI, VVV; covariance is EEE"),
             ({"n_init": 0}, "n_init must be a whole number of at least 1; got 0"),
             ({"n_init": 2.0}, "n_init must be a whole number of at least 1; got 2.0 of type float"),
             ({"max_iter": -1}, "max_iter must be a whole number of at least 0; got -1"),
@@ -399,7 +407,7 @@ class TestRefusals:
         with pytest.raises(InputError, match="X has 272 rows, too few for n_components=273"):
             fit_em(FAITHFUL, 273)
 
-    @pytest.mark.parametrize("init", ["auto", "k-means", "k-means++", "random"])
+    @pytest.mark.parametrize("init", ["auto", "kmeans", "k-means++", "random_from_data"])
     def test_rows_of_weight_0_are_not_counted(self, init: str) -> None:
         sample_weight = np.append([1.0, 1.0], np.zeros(270))
         with pytest.raises(InputError, match=r"X has 2 rows, too few for n_components=3: .* \(rows with a sample_weight of 0"):

@@ -41,7 +41,7 @@ def test_permuted_optima_merge() -> None:
         run_at(params.permuted([2, 0, 1]), -100.0 + 1e-9),
         run_at(nudged.permuted([1, 0, 2]), -100.0 - 1e-9),
     ]
-    (mode,) = distinct_modes(runs)
+    (mode,) = distinct_modes(runs, 200.0)
     assert mode.n_runs == 3
     assert mode.log_likelihood == -100.0 + 1e-9  # of the best of them
     assert mode.params == params.permuted([2, 0, 1])
@@ -50,13 +50,13 @@ def test_permuted_optima_merge() -> None:
 @pytest.mark.parametrize("log_likelihood", [-100.0, -100.5])
 def test_distinct_optima_stay_apart_even_at_one_height(log_likelihood: float) -> None:
     first, second = mixture(0), mixture(1)
-    modes = distinct_modes([run_at(second, log_likelihood), run_at(first, -100.0), run_at(second, log_likelihood)])
+    modes = distinct_modes([run_at(second, log_likelihood), run_at(first, -100.0), run_at(second, log_likelihood)], 200.0)
     assert sorted(mode.n_runs for mode in modes) == [1, 2]
     assert [mode.log_likelihood for mode in modes] == sorted((-100.0, log_likelihood), reverse=True)
 
 
 def test_one_place_at_two_heights_is_two_modes() -> None:
-    assert len(distinct_modes([run_at(mixture(), -100.0), run_at(mixture(), -101.0)])) == 2
+    assert len(distinct_modes([run_at(mixture(), -100.0), run_at(mixture(), -101.0)], 200.0)) == 2
 
 
 def test_a_mode_differs_in_any_of_its_parameters() -> None:
@@ -75,11 +75,11 @@ def test_a_mode_differs_in_any_of_its_parameters() -> None:
 
 def test_only_converged_runs_count() -> None:
     runs = [run_at(mixture(), -100.0, EMStatus.MAX_ITER), run_at(None, np.nan, EMStatus.COLLAPSED)]
-    assert distinct_modes(runs) == ()
+    assert distinct_modes(runs, 200.0) == ()
 
 
 def test_faithful_has_one_optimum_for_two_components_and_several_for_three() -> None:
-    two, three = (fit_em(load_faithful(), k, n_init=8, seed=1) for k in (2, 3))
+    two, three = (fit_em(load_faithful(), k, n_init=8, n_long=8, seed=1) for k in (2, 3))
     assert [mode.n_runs for mode in two.modes] == [8]
     assert len(three.modes) >= 2
     assert sum(mode.n_runs for mode in three.modes) == 8

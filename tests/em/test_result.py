@@ -27,7 +27,7 @@ def em() -> EMResult:
 @pytest.fixture(scope="module")
 def em_with_collapse() -> EMResult:
     X = np.vstack([np.random.default_rng(0).normal(size=(60, 2)), [[4.0, 4.0], [4.0, 4.0]]])
-    result = fit_em(X, 2, seed=0)
+    result = fit_em(X, 2, n_long=10, seed=0)
     assert {run.status for run in result.runs} == {EMStatus.CONVERGED, EMStatus.COLLAPSED}
     return result
 

@@ -5,16 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayesgmm.em.step import SMALLEST_SCALE, Collapsed, em_step, maximise
+from bayesgmm.em.step import SMALLEST_SCALE, Collapsed, MStep, em_step, estimates_of
 from bayesgmm.families import family_named
 from bayesgmm.kernels.moments import Moments, compute_moments
 from bayesgmm.kernels.reference import responsibilities
+from bayesgmm.kernels.rows import rows_of
 from bayesgmm.params import MixtureParams
 from tests.problems import Array, random_data, random_params
 
 LAW = settings(derandomize=True, deadline=None, max_examples=40)
 SIZE = st.tuples(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 3))  # seed, K, D
-VVV = family_named("VVV")
+VVV = MStep(family_named("VVV"))
 
 
 def problem(size: tuple[int, int, int]) -> tuple[Array, MixtureParams, np.random.Generator]:
@@ -26,20 +27,20 @@ def problem(size: tuple[int, int, int]) -> tuple[Array, MixtureParams, np.random
 
 
 def next_params(params: MixtureParams, X: Array, row_weights: Array | None = None) -> MixtureParams:
-    following, _ = em_step(params, X, VVV, row_weights)
+    following, _ = em_step(params, rows_of(X, row_weights), VVV)
     assert isinstance(following, MixtureParams)
     return following
 
 
 def log_likelihood(params: MixtureParams, X: Array) -> float:
-    return compute_moments(X, params.weights, params.means, params.scale_trils).log_likelihood
+    return compute_moments(rows_of(X), params.weights, params.means, params.scale_trils).log_likelihood
 
 
 @LAW
 @given(SIZE)
 def test_the_log_likelihood_never_falls(size: tuple[int, int, int]) -> None:
     X, params, _ = problem(size)
-    following, moments = em_step(params, X, VVV)
+    following, moments = em_step(params, rows_of(X), VVV)
     assert moments.log_likelihood == log_likelihood(params, X)
     if isinstance(following, MixtureParams):
         assert log_likelihood(following, X) >= moments.log_likelihood - 1e-12 * abs(moments.log_likelihood)
@@ -50,8 +51,8 @@ def test_the_log_likelihood_never_falls(size: tuple[int, int, int]) -> None:
 def test_permuting_the_components_permutes_the_step(size: tuple[int, int, int]) -> None:
     X, params, rng = problem(size)
     order = rng.permutation(params.n_components)
-    following, _ = em_step(params, X, VVV)
-    moved, _ = em_step(params.permuted(order), X, VVV)
+    following, _ = em_step(params, rows_of(X), VVV)
+    moved, _ = em_step(params.permuted(order), rows_of(X), VVV)
     if isinstance(following, Collapsed) or isinstance(moved, Collapsed):
         assert type(following) is type(moved)
         return
@@ -85,7 +86,7 @@ def test_integer_row_weights_are_copies() -> None:
 def test_the_step_leaves_its_arguments_alone() -> None:
     X, params, _ = problem((0, 3, 2))
     X_before, params_before = X.copy(), MixtureParams(params.weights, params.means, params.scale_trils)
-    em_step(params, X, VVV)
+    em_step(params, rows_of(X), VVV)
     np.testing.assert_array_equal(X, X_before)
     assert params == params_before
 
@@ -93,6 +94,10 @@ def test_the_step_leaves_its_arguments_alone() -> None:
 def moments_of(counts: list[float], covariances: Array) -> Moments:
     n = np.array(counts)
     return Moments(0.0, n, np.zeros((len(n), 2)), n[:, None, None] * covariances)
+
+
+def maximised(counts: list[float], covariances: Array) -> MixtureParams | Collapsed:
+    return VVV.maximise(estimates_of(moments_of(counts, covariances), np.zeros((2, 2))))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +111,7 @@ def moments_of(counts: list[float], covariances: Array) -> Moments:
     ],
 )
 def test_a_collapse_names_the_component(counts: list[float], covariance: Array, said: str) -> None:
-    collapsed = maximise(moments_of(counts, np.array([np.eye(2), covariance])), np.zeros((2, 2)), VVV)
+    collapsed = maximised(counts, np.array([np.eye(2), covariance]))
     assert isinstance(collapsed, Collapsed)
     assert collapsed.component == 1
     assert said in str(collapsed)
@@ -114,5 +119,5 @@ def test_a_collapse_names_the_component(counts: list[float], covariance: Array, 
 
 def test_a_narrow_component_is_no_collapse() -> None:
     narrow = np.diag([1.0, (1.1 * SMALLEST_SCALE) ** 2])
-    following = maximise(moments_of([50.0, 3.0], np.array([np.eye(2), narrow])), np.zeros((2, 2)), VVV)
+    following = maximised([50.0, 3.0], np.array([np.eye(2), narrow]))
     assert isinstance(following, MixtureParams)

@@ -1,5 +1,7 @@
 """sample: starts, settings, interruption, what the tree holds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -87,8 +89,9 @@ def test_starts_are_spread_around_the_optimum_and_do_not_depend_on_units(em):
 
 
 def test_near_optima_get_chains_in_turn():
-    """Old Faithful with K = 3 has two optima 0.43 nats apart."""
-    em = bg.fit_em(FAITHFUL, 3, seed=0)
+    """Old Faithful with K = 3 has two optima 0.7 nats apart, once the best of all is left out."""
+    every = bg.fit_em(FAITHFUL, 3, init="random_from_data", n_long=10, seed=0)
+    em = replace(every, runs=tuple(run for run in every.runs if run.log_likelihood < -1118))
     near = [mode for mode in em.modes if mode.log_likelihood > em.log_likelihood - np.log(100)]
     assert len(near) >= 2
     starts = chain_starts(FAITHFUL.to_numpy(dtype=float), em, 3, np.random.default_rng(88), 2 * len(near))
