@@ -9,8 +9,8 @@ class InputError(BayesGMMError, ValueError):
     """Data or an argument that cannot be used; the message names the column, row, component or argument."""
 
 
-class FitError(BayesGMMError, RuntimeError):
-    """Every restart of a fit failed; the message lists the reasons."""
+class FitError(BayesGMMError, RuntimeError, ValueError):
+    """Every restart of a fit failed; the message lists the reasons. A ValueError too, which scikit-learn's users catch."""
 
 
 class InternalError(BayesGMMError, RuntimeError):
