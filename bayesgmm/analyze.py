@@ -8,15 +8,20 @@ import pandas as pd
 from bayesgmm.compare.comparison import DEFAULT_CI_PROB, Comparison, compare
 from bayesgmm.data import check_probability, check_seed, validate
 from bayesgmm.em.fit import fit_em
+from bayesgmm.em.select import Selection, select
 from bayesgmm.errors import InputError
+from bayesgmm.model.build import resolve_components
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.sample import sample
 from bayesgmm.posterior.schema import with_groups
 
+SIZES = range(1, 10)
+"""Numbers of components that are tried where none is given."""
+
 
 def analyze(
     X: Any,
-    n_components: int,
+    n_components: int | None = None,
     *,
     covariance: str = "VVV",
     priors: Priors | None = None,
@@ -35,9 +40,11 @@ def analyze(
     Parameters
     ----------
     X : (N, D) array or frame
-    n_components : int
+    n_components : int, optional
+        None takes the number from 1 to 9 with the smallest BIC (`select`), in the family of `covariance`; the comparison's
+        `tree.attrs["selection"]` says how clearly.
     covariance : str
-        "VVV" or "full".
+        "VVV" or "full", the one family that the posterior has so far.
     priors : Priors, optional
         By default scaled from the data.
     labels : (N,), optional
@@ -66,11 +73,19 @@ def analyze(
         Every EM start collapsed.
     """
     dataset = validate(X)
+    resolve_components(1 if n_components is None else n_components, covariance)
     check_probability(ci_prob, "ci_prob")
     seed = check_seed(seed)
     known = None if labels is None else _known_labels(labels, dataset.n_samples)
     fit_stream, sample_stream = np.random.default_rng(seed).spawn(2)
-    em = fit_em(dataset, n_components, covariance=covariance, n_init=n_init, seed=fit_stream, progress=progress)
+    selected = ""
+    fit_seed: int | np.random.Generator = fit_stream
+    if n_components is None:
+        fit_seed = int(fit_stream.integers(2**63))  # the same for both: fit_em then has the starts of select among its own
+        selection = select(dataset, SIZES, covariance=covariance, seed=fit_seed, progress=progress)
+        n_components = selection.best.params.n_components
+        selected = describe_selection(selection)
+    em = fit_em(dataset, n_components, covariance=covariance, n_init=n_init, seed=fit_seed, progress=progress)
     tree = sample(
         dataset,
         em,
@@ -82,12 +97,32 @@ def analyze(
         seed=sample_stream,
         progress=progress,
     )
+    if selected:
+        tree.attrs["selection"] = selected
     if isinstance(seed, int):
         tree.attrs["seed"] = seed
     if known is not None:
         constants = tree["constant_data"].to_dataset().assign(known_label=("obs", known))
         tree = with_groups(tree, {"constant_data": constants})
     return compare(em, tree, ci_prob=ci_prob)
+
+
+def describe_selection(selection: Selection) -> str:
+    """Which number of components was chosen, by what, among which, and how far behind the next one is: one sentence."""
+    name = selection.criterion
+    table = selection.table.iloc[: len(selection.fits)]
+    sizes = sorted(size for _, size in selection.fits)
+    first = table.iloc[0]
+    text = f"{_components(first)} chosen by {name.upper()} ({first[name]:.1f}) among {sizes[0]} to {sizes[-1]}"
+    if len(table) > 1:
+        second = table.iloc[1]
+        text += f", {second[name] - first[name]:.1f} ahead of {second['n_components']}"
+    missing = [str(size) for _, size in selection.failures]
+    return f"{text}; no fit with {', '.join(missing)}" if missing else text
+
+
+def _components(row: pd.Series) -> str:
+    return f"{row['n_components']} component{'' if row['n_components'] == 1 else 's'}"
 
 
 def _known_labels(labels: Any, n_samples: int) -> np.ndarray:

@@ -53,11 +53,9 @@ class MixtureParams:
 
     @classmethod
     def unchecked(cls, weights: Array, means: Array, scale_trils: Array) -> Self:
-        """Parameters from arrays known to be valid, which are not copied: for the loops of this library only."""
+        """Parameters from arrays known to be valid, neither copied nor locked: for the loops of this library only."""
         params = object.__new__(cls)
-        for name, array in (("weights", weights), ("means", means), ("scale_trils", scale_trils)):
-            array.flags.writeable = False
-            object.__setattr__(params, name, array)
+        vars(params).update(weights=weights, means=means, scale_trils=scale_trils)
         return params
 
     @classmethod

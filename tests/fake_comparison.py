@@ -84,14 +84,15 @@ def _em_result(X: Array, params: MixtureParams, names: tuple[str, ...]) -> EMRes
     runs += [EMRun(lesser, best - 12.5, trace - 12.5, EMStatus.CONVERGED, "random")] * 2
     reason = "component 1 collapsed onto row 17"
     runs.append(EMRun(None, np.nan, trace[:9] - 40.0, EMStatus.COLLAPSED, "random", reason))
-    largest = compute_responsibilities(X, params.weights, params.means, params.scale_trils).max(axis=1)
+    gamma = compute_responsibilities(X, params.weights, params.means, params.scale_trils)
     return EMResult(
         runs=tuple(runs),
         covariance="VVV",
         columns=names,
         n_samples=len(X),
         total_weight=float(len(X)),
-        classification_log_likelihood=float(np.log(largest).sum()),
+        classification_log_likelihood=float(np.log(gamma.max(axis=1)).sum()),
+        entropy=float(-np.sum(gamma * np.log(np.maximum(gamma, 1e-300)))),
     )
 
 

@@ -1,11 +1,13 @@
 """The whole way on Old Faithful, against the reference figures."""
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from rich.console import Console
 
 import bayesgmm as bg
 
@@ -95,6 +97,29 @@ def test_known_labels_take_no_part_in_the_fit_but_in_the_comparison():
     assert list(with_labels.agreement["method"]) == ["EM", "posterior"]
     assert (with_labels.agreement["adjusted_rand"] == 1.0).all()
     assert "Against the known labels" in with_labels.findings[-1]
+
+
+def test_without_a_number_of_components_bic_chooses_it():
+    X = bg.load_faithful()
+    comparison = bg.analyze(X, draws=50, tune=100, chains=2, seed=4)
+    table = bg.select(X, covariance="VVV", seed=4).table
+    assert comparison.em.params.n_components == table["n_components"][0] == 2
+    gap = table["bic"][1] - table["bic"][0]
+    said = comparison.tree.attrs["selection"]
+    assert said.startswith(f"2 components chosen by BIC ({table['bic'][0]:.1f}) among 1 to 9")
+    assert gap > 5
+    stream = io.StringIO()
+    bg.print_summary(comparison, Console(file=stream, width=100))
+    assert said in stream.getvalue()
+
+
+def test_a_given_number_of_components_is_no_selection(comparison):
+    assert "selection" not in comparison.tree.attrs
+
+
+def test_a_family_without_a_posterior_is_refused_before_the_work():
+    with pytest.raises(bg.InputError, match="covariance is 'EEE'; the posterior has the family VVV"):
+        bg.analyze(bg.load_faithful(), covariance="EEE")
 
 
 def test_labels_of_the_wrong_length_are_refused():

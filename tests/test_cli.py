@@ -30,11 +30,12 @@ def refused(capsys, *arguments):
 
 def test_fit_writes_report_and_analysis(csv, tmp_path, capsys):
     out = tmp_path / "new" / "folder"
-    status = main(["fit", str(csv), "-k", "2", "--columns", "eruptions,waiting", "--out", str(out), *SMALL])
+    status = main(["fit", str(csv), "--columns", "eruptions,waiting", "--out", str(out), *SMALL])
     assert status == 1  # 2 x 50 draws are too few to call converged; the files are written all the same
     assert {path.name for path in out.iterdir()} == {"report.html", "analysis.nc"}
     printed = capsys.readouterr().out
     assert "means" in printed
+    assert "2 components chosen by BIC" in printed
     assert "Not converged" in printed
     assert main(["report", str(out / "analysis.nc"), "--out", str(tmp_path / "again.html")]) == 1
     assert (tmp_path / "again.html").read_text(encoding="utf-8") == (out / "report.html").read_text(encoding="utf-8")
@@ -54,6 +55,49 @@ def test_missing_value_is_named_and_counted(tmp_path, capsys):
     assert "waiting" in message
     assert "2" in message
     assert "row 4" in message
+
+
+def test_select_prints_the_grid_and_writes_table_and_figure(tmp_path, capsys):
+    frame = bg.load_iris().iloc[::2]
+    frame.to_csv(tmp_path / "iris.csv", index=False)
+    out = tmp_path / "new"
+    arguments = ["select", str(tmp_path / "iris.csv"), "--label", "species", "--covariance", "EEE,full", "--out", str(out)]
+    assert main([*arguments, "--max-components", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "6 mixtures fitted, 0 failed" in printed
+    assert "has the smallest BIC." in printed
+    assert "Against 'species': adjusted Rand index" in printed
+    table = pd.read_csv(out / "selection.csv")
+    assert {(row.covariance, row.n_components) for row in table.itertuples()} == {
+        (f, k) for f in ("EEE", "VVV") for k in (1, 2, 3)
+    }
+    assert table["bic"].is_monotonic_increasing
+    assert (out / "selection.svg").read_text().startswith("<svg")
+
+
+def test_select_says_that_more_components_should_be_tried(tmp_path, capsys):
+    bg.load_faithful().to_csv(tmp_path / "f.csv", index=False)
+    main(["select", str(tmp_path / "f.csv"), "--covariance", "EEE", "--max-components", "2", "--out", str(tmp_path)])
+    assert "2 is the largest number of components tried: try more" in " ".join(capsys.readouterr().out.split())
+
+
+def test_select_that_did_not_converge_has_status_1(csv, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "select", lambda X, sizes, **_: bg.select(X, sizes, covariance="EEE", n_init=1, max_iter=2, seed=0))
+    arguments = ["select", str(csv), "--columns", "eruptions,waiting", "--max-components", "3", "--out", str(tmp_path)]
+    assert main(arguments) == 1
+    assert (tmp_path / "selection.csv").exists()
+
+
+def test_bad_selections_are_refused(csv, tmp_path, capsys):
+    table = ["select", csv, "--columns", "eruptions,waiting", "--out", tmp_path]
+    assert "'XX'" in refused(capsys, *table, "--covariance", "EEE,XX")
+    assert "--max-components" in refused(capsys, *table, "--max-components", "0")
+    assert "park" in refused(capsys, "select", csv, "--out", tmp_path)
+
+
+def test_fit_refuses_a_family_that_the_posterior_has_not(csv, tmp_path, capsys):
+    message = refused(capsys, "fit", csv, "-k", "2", "--columns", "eruptions,waiting", "--covariance", "EEE", "--out", tmp_path)
+    assert "the posterior has the family VVV" in message
 
 
 def test_label_column_is_left_out_of_the_fit(csv, tmp_path, capsys):

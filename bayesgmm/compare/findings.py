@@ -5,6 +5,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesgmm.em.result import EMResult
+from bayesgmm.em.run import EMStatus
 from bayesgmm.posterior.diagnose import Diagnosis
 
 CLOSE_SHIFT = 0.5
@@ -48,16 +49,21 @@ def _on_convergence(diagnosis: Diagnosis) -> str:
 
 
 def _on_optima(em: EMResult) -> str:
-    n_runs, n_failed = len(em.runs), sum(run.params is None for run in em.runs)
-    n_unfinished = sum(run.params is not None and not run.converged for run in em.runs)
+    n_failed = sum(run.params is None for run in em.runs)
+    n_short = sum(run.status is EMStatus.SHORT for run in em.runs)
+    n_unfinished = sum(run.status is EMStatus.MAX_ITER for run in em.runs)
     failed = f" {_count(n_failed, 'start')} collapsed onto too few points." if n_failed else ""
     unfinished = f" {_count(n_unfinished, 'start')} stopped before converging." if n_unfinished else ""
+    short = f" {_count(n_short, 'start')} fell behind in the short runs and went no further." if n_short else ""
+    spurious = f" It may be spurious: {'; '.join(em.spurious)}." if em.spurious else ""
     interrupted = " The fit was interrupted before the last start." if em.interrupted else ""
-    rest = f"{failed}{unfinished}{interrupted}"
+    rest = f"{spurious}{short}{failed}{unfinished}{interrupted}"
     if not em.converged:
         return f"EM did not converge: {em.status}.{rest}"
-    best = em.modes[0]
+    best, n_runs = em.modes[0], len(em.runs) - n_short
     if len(em.modes) == 1:
+        if n_runs == 1:
+            return f"EM found one optimum, from one start.{rest}"
         return (
             f"EM found one optimum: {'all' if best.n_runs == n_runs else f'{best.n_runs} of'} {n_runs} starts reached it.{rest}"
         )

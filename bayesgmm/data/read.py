@@ -19,6 +19,7 @@ from bayesgmm.params import Array
 
 ADVICE_LENGTH = 200  # characters of code in an advice; a longer one is left out
 EXAMPLE_LENGTH = 40  # characters of an offending value spelled out in a message
+CHECKED_ROWS = 4096  # rows checked at a time, so that the check needs no memory of the size of the data
 
 
 class _Table(NamedTuple):
@@ -96,7 +97,7 @@ def _advise_columns(readable: Sequence[int], columns: Sequence[str] | None) -> s
 
 def _describe_nonfinite(values: Array, columns: Sequence[str]) -> list[str]:
     """One line per column that holds NaN and one per column that holds an infinity."""
-    if np.isfinite(values).all():
+    if all(np.isfinite(values[first : first + CHECKED_ROWS]).all() for first in range(0, len(values), CHECKED_ROWS)):
         return []
     lines = []
     kinds = (

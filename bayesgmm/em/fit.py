@@ -250,7 +250,7 @@ def _short_run(
         start = _run(rows, start, problem.m_step, settings, n_iter, name).params or start
         n_iter = 0
     run = _run(problem.rows, start, problem.m_step, settings, n_iter, name)
-    unfinished = run.status is EMStatus.MAX_ITER
+    unfinished = run.status is EMStatus.MAX_ITER and run.n_iter < settings.max_iter
     return replace(run, status=EMStatus.SHORT, reason=f"left after {run.n_iter} iterations") if unfinished else run
 
 

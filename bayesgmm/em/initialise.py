@@ -74,14 +74,20 @@ class StartSample:
 def start_sample(dataset: Dataset, row_weights: Array | None, rng: np.random.Generator) -> StartSample:
     """The rows of positive weight, or SAMPLE_ROWS of them."""
     location, scale = column_moments(dataset, row_weights)
-    counting = np.arange(dataset.n_samples) if row_weights is None else np.flatnonzero(row_weights)
-    if len(counting) > SAMPLE_ROWS:
-        counting = np.sort(rng.choice(counting, SAMPLE_ROWS, replace=False))
-    centred = dataset.X[counting] - location
-    weights = np.ones(len(counting)) if row_weights is None else row_weights[counting]
+    chosen = _rows_of_sample(dataset.n_samples, row_weights, rng)
+    centred = dataset.X[chosen] - location
+    weights = np.ones(len(chosen)) if row_weights is None else row_weights[chosen]
     return StartSample(
-        centred / scale, centred / common_unit(scale), weights, len(counting) == dataset.n_samples, int(rng.integers(2**63))
+        centred / scale, centred / common_unit(scale), weights, len(chosen) == dataset.n_samples, int(rng.integers(2**63))
     )
+
+
+def _rows_of_sample(n_samples: int, row_weights: Array | None, rng: np.random.Generator) -> Labels:
+    """Indices of the rows of positive weight, or of SAMPLE_ROWS of them, in ascending order."""
+    counting = None if row_weights is None else np.flatnonzero(row_weights)
+    n_counting = n_samples if counting is None else len(counting)
+    chosen = np.arange(n_counting) if n_counting <= SAMPLE_ROWS else np.sort(rng.choice(n_counting, SAMPLE_ROWS, replace=False))
+    return chosen if counting is None else counting[chosen]
 
 
 Start = Callable[[StartSample, int, np.random.Generator], Array]
@@ -233,9 +239,7 @@ def given_parameters(params: MixtureParams, n_components: int, rows: Rows, m_ste
         return standard
     counts = np.maximum(standard.weights, 1e-6)
     plain = MStep(m_step.family, max_eigenvalue_ratio=m_step.max_eigenvalue_ratio)
-    projected = plain.maximise(
-        Estimates(counts, standard.means, counts[:, None, None] * standard.covariances), standard.covariances
-    )
+    projected = plain.maximise(Estimates(counts, standard.means, counts[:, None, None] * standard.covariances), standard)
     if isinstance(projected, Collapsed):
         return projected
     return MixtureParams(standard.weights, standard.means, projected.scale_trils)

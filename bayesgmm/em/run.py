@@ -18,8 +18,11 @@ Array = NDArray[np.float64]
 MEMORY = 10
 """Past iterates that an extrapolation uses."""
 
-NEAR = 0.03
+NEAR = 0.1
 """Extrapolation begins when EM is forecast to gain less than this many nats: further away it might choose another optimum."""
+
+WATCHED = 10.0
+"""The iterates that extrapolation needs are kept from this many times NEAR on."""
 
 LARGEST_LEAP = 1.5
 """Extrapolated steps may gain at most this many times what EM is forecast to gain yet, for the same reason."""
@@ -58,8 +61,8 @@ class EMRun:
     log_likelihood : float
         Total log-likelihood of `params` in nats; NaN if the run collapsed.
     trace : (n_iter + 1,)
-        Log-likelihood (under a prior: plus the log prior density) of the start and after each iteration; strictly increasing,
-        unless a floor is put under the covariances.
+        Log-likelihood (under a prior: plus the log prior density) of the start and after each iteration; never falling, unless a
+        floor is put under the covariances.
     status : EMStatus
     init : str
         How it was started.
@@ -160,7 +163,7 @@ def run_em(
                 point = beyond
                 trace.append(point.objective)
                 continue
-        params = m_step.maximise(point.estimates, point.params.covariances)
+        params = m_step.maximise(point.estimates, point.params)
         if isinstance(params, Collapsed):
             return EMRun(None, np.nan, np.array(trace), EMStatus.COLLAPSED, init, str(params))
         following = _evaluate(rows, params, m_step, n_threads)
@@ -190,6 +193,7 @@ class _Leaps:
         self._n_plain = -1  # EM steps since the last leap
         self._rate = 0.0  # last ratio of EM's increments
         self._slowest = 0.0  # largest ratio since the first leap, which hides the slow directions from the last ones
+        self._forecast = np.inf  # what EM will gain yet, as last told
         self._allowance = 0.0  # what leaps may gain yet; 0 unless EM is seen to be near its limit
 
     def forecast(self, trace: list[float]) -> float:
@@ -200,13 +204,14 @@ class _Leaps:
         self._rate = increment_ratio(*trace[-3:])
         if self._slowest and self._rate < 1.0:
             self._slowest = max(self._slowest, self._rate)
-        forecast = estimated_gain(trace[-1] - trace[-2], max(self._slowest, self._rate))
-        self._allowance = LARGEST_LEAP * forecast if forecast < NEAR else 0.0
-        return forecast
+        self._forecast = estimated_gain(trace[-1] - trace[-2], max(self._slowest, self._rate))
+        self._allowance = LARGEST_LEAP * self._forecast if self._forecast < NEAR else 0.0
+        return self._forecast
 
     def propose(self, estimates: Estimates) -> Array | None:
         """Coordinates to leap to from the point with these estimates; None where an EM step is due."""
-        if not self._active:
+        if not self._active or self._forecast > WATCHED * NEAR:
+            self._points, self._images, self._image = [], [], np.empty(0)
             return None
         self._at, self._image = self._image, to_coordinates(*estimates)
         if self._image.size == 0:
@@ -240,7 +245,7 @@ def _leap(rows: Rows, point: _Point, coordinates: Array, m_step: MStep, n_thread
     estimates = Estimates(*from_coordinates(coordinates, point.estimates.counts.sum(), *point.params.means.shape))
     if not np.isfinite(estimates.scatters).all():
         return None
-    params = m_step.maximise(estimates, point.params.covariances)
+    params = m_step.maximise(estimates, point.params)
     return None if isinstance(params, Collapsed) else _evaluate(rows, params, m_step, n_threads)
 
 

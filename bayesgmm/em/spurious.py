@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
+from bayesgmm.data.dataset import count_of
 from bayesgmm.params import MixtureParams
 
 Array = NDArray[np.float64]
@@ -25,7 +26,7 @@ def spurious_signs(params: MixtureParams, total_weight: float) -> tuple[str, ...
     signs = []
     for k, (count, covariance) in enumerate(zip(counts, covariances, strict=True)):
         if count < params.n_features + 2:
-            signs.append(f"component {k} holds only {count:.3g} rows in {params.n_features} columns")
+            signs.append(f"component {k} holds only {count:.3g} rows in {count_of(params.n_features, 'column')}")
         narrowest = eigh(covariance, pooled, eigvals_only=True, subset_by_index=(0, 0))[0]
         if narrowest < NARROW:
             signs.append(

@@ -51,7 +51,7 @@ def column_moments(dataset: Dataset, row_weights: Array | None) -> tuple[Array, 
         mean = sums / total
         location = middle + spread * mean
         scale = spread * np.sqrt(np.maximum(squares / total - mean**2, 0.0))
-        usable = np.isfinite(location) & np.isfinite(scale) & (scale > 0) & np.isfinite(1 / scale)
+        usable = np.isfinite(location) & np.isfinite(scale**2) & np.isfinite(1 / scale**2)
     if not usable.all():
         column = int(np.argmin(usable))
         raise InputError(

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from bayesgmm.em.bounds import bound_eigenvalues
 from bayesgmm.em.prior import PseudoRows
 from bayesgmm.families import CovarianceFamily
-from bayesgmm.kernels.estimates import centre, factorise
+from bayesgmm.kernels.estimates import centre, factorise, weights_of
 from bayesgmm.kernels.moments import Moments, compute_moments
-from bayesgmm.kernels.rows import Rows
+from bayesgmm.kernels.rows import Rows, plain
 from bayesgmm.params import MixtureParams
 
 Array = NDArray[np.float64]
@@ -89,17 +89,16 @@ class MStep:
         """The log-likelihood of `params`, plus their log prior density (without its constant) where there is a prior."""
         return moments.log_likelihood + (self.prior.log_density(params) if self.prior else 0.0)
 
-    def maximise(self, estimates: Estimates, guess: Array | None = None) -> MixtureParams | Collapsed:
+    def maximise(self, estimates: Estimates, previous: MixtureParams | None = None) -> MixtureParams | Collapsed:
         """The parameters of the family that maximise the expected objective.
 
-        `guess` are covariances (K, D, D) where the inner iterations of a family begin.
+        At the `previous` parameters the inner search of a family begins, where it has one.
         """
         counts, means, scatters = estimates
-        total = counts.sum()
-        if not counts.min() > (EMPTY if self.floor is None else EMPTY_ON_FLOOR) * total:
-            component = int(np.argmin(counts))
+        weights, component = weights_of(counts, EMPTY if self.floor is None else EMPTY_ON_FLOOR)
+        if component >= 0:
             return Collapsed(component, float(counts[component]), "became empty")
-        weights = counts / total
+        guess = previous.covariances if previous is not None and self.family.uses_guess else None
         if self.prior is None:
             covariances = self.family.maximise(counts, scatters, guess)
         else:
@@ -118,7 +117,7 @@ class MStep:
 
 def estimates_of(moments: Moments, means: Array) -> Estimates:
     """The estimates from moments about `means`; NaN for a component without rows."""
-    return Estimates(moments.counts, *centre(moments.counts, moments.sums, moments.scatters, means.copy()))
+    return Estimates(moments.counts, *centre(moments.counts, moments.sums, moments.scatters, plain(means)))
 
 
 def em_step(params: MixtureParams, rows: Rows, m_step: MStep, *, n_threads: int = 1) -> tuple[MixtureParams | Collapsed, Moments]:
@@ -127,4 +126,4 @@ def em_step(params: MixtureParams, rows: Rows, m_step: MStep, *, n_threads: int 
     The objective of the next parameters is at least as high (Dempster, Laird and Rubin 1977, theorem 1).
     """
     moments = m_step.moments(rows, params, n_threads=n_threads)
-    return m_step.maximise(estimates_of(moments, params.means), params.covariances), moments
+    return m_step.maximise(estimates_of(moments, params.means), params), moments

@@ -42,6 +42,7 @@ class AxisAligned:
     volume_shape: VolumeShape
     only_variances: ClassVar[bool] = True
     column_equivariant: ClassVar[bool] = True
+    uses_guess: ClassVar[bool] = False
 
     def n_covariance_parameters(self, n_components: int, n_features: int) -> int:
         return self.volume_shape.n_parameters(n_components, n_features)

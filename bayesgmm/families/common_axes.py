@@ -149,8 +149,14 @@ def descend(scatters, counts, power, axes, tolerance):
         if sweep % RATE_SWEEPS == 0:
             relaxation = _faster(relaxation, (squares / before) ** (0.5 / RATE_SWEEPS))
             before = squares
+    return _objective(matrices, counts, power)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _objective(matrices, counts, power):
+    """What the orientation minimises, from D' W_k D."""
     objective = 0.0
-    for k in range(n_components):
+    for k in range(len(counts)):
         objective += counts[k] * _log_product(matrices, k) if power == 0.0 else np.exp(power * _log_product(matrices, k))
     return objective
 
@@ -201,8 +207,10 @@ def axes_from_data(scatters: Array, counts: Array, power: float) -> Array:
 
 
 def axes_from_guess(scatters: Array, counts: Array, power: float, guess: Array) -> Array:
-    """The stationary point below the common axes of guess (K, D, D)."""
-    axes = axes_of_sum(guess, 0, len(guess))
-    descend(guess, counts, 0.0, axes, STATIONARY)  # the sum may have equal eigenvalues where its terms have not
-    descend(scatters, counts, power, axes, STATIONARY)
-    return axes
+    """The stationary point below the common axes of guess (K, D, D); these axes themselves where rounding hides the way down."""
+    start = axes_of_sum(guess, 0, len(guess))
+    descend(guess, counts, 0.0, start, STATIONARY)  # the sum may have equal eigenvalues where its terms have not
+    axes = start.copy()
+    objective = descend(scatters, counts, power, axes, STATIONARY)
+    # A scatter that is singular to rounding makes objectives of noise: the search must not end above its start for that.
+    return axes if objective <= _objective(seen_along(scatters, start), counts, power) else start

@@ -115,6 +115,7 @@ class CommonShape:
     fit: Callable[[Array, Array], Array]
     only_variances: ClassVar[bool] = False
     column_equivariant: ClassVar[bool] = True
+    uses_guess: ClassVar[bool] = False
 
     def n_covariance_parameters(self, n_components: int, n_features: int) -> int:
         return self.volume_shape.n_parameters(n_components, n_features) + n_features * (n_features - 1) // 2
@@ -131,6 +132,7 @@ class CommonAxes:
     volume_shape: VolumeShape
     only_variances: ClassVar[bool] = False
     column_equivariant: ClassVar[bool] = False
+    uses_guess: ClassVar[bool] = True
 
     def n_covariance_parameters(self, n_components: int, n_features: int) -> int:
         return self.volume_shape.n_parameters(n_components, n_features) + n_features * (n_features - 1) // 2

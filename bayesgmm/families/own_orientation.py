@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.families.rotations import covariances_along, diagonalise, set_identity
-from bayesgmm.families.volume_shape import VolumeShape
+from bayesgmm.families.volume_shape import FLAT, VolumeShape
 
 Array = NDArray[np.float64]
 
@@ -21,7 +21,7 @@ def scaled_scatters(counts: Array, scatters: Array) -> Array:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def equal_volume_covariances(counts, scatters):
-    """EVV: (sum_l v_l / n) W_k / v_k with v_k = |W_k|^(1/D)."""
+    """EVV: (sum_l v_l / n) W_k / v_k with v_k = |W_k|^(1/D); NaN for a component that is FLAT in some direction."""
     n_components, n_features, _ = scatters.shape
     factor = np.empty((n_features, n_features))
     covariances = np.empty(scatters.shape)
@@ -34,10 +34,12 @@ def equal_volume_covariances(counts, scatters):
                 value = scatters[k, i, j]
                 for d in range(j):
                     value -= factor[i, d] * factor[j, d]
+                if i == j and not value > FLAT * scatters[k, i, i]:
+                    value = np.nan
                 factor[i, j] = np.sqrt(value) if i == j else value / factor[j, j]
             log_volume += 2.0 * np.log(factor[i, i]) / n_features
         total += counts[k]
-        volume += np.exp(log_volume)
+        volume += np.exp(log_volume) if log_volume == log_volume else 0.0
         for i in range(n_features):
             for j in range(n_features):
                 covariances[k, i, j] = scatters[k, i, j] / np.exp(log_volume)
@@ -82,6 +84,7 @@ class OwnAxes:
     volume_shape: VolumeShape
     only_variances: ClassVar[bool] = False
     column_equivariant: ClassVar[bool] = False
+    uses_guess: ClassVar[bool] = False
 
     def n_covariance_parameters(self, n_components: int, n_features: int) -> int:
         return _n_parameters(self.volume_shape, n_components, n_features)
@@ -100,6 +103,7 @@ class OwnShape:
     fit: Callable[[Array, Array], Array]
     only_variances: ClassVar[bool] = False
     column_equivariant: ClassVar[bool] = True
+    uses_guess: ClassVar[bool] = False
 
     def n_covariance_parameters(self, n_components: int, n_features: int) -> int:
         return _n_parameters(self.volume_shape, n_components, n_features)

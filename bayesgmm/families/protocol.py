@@ -34,6 +34,11 @@ class CovarianceFamily(Protocol):
         """Whether rescaling single columns maps the family onto itself; every family does under one common factor."""
         ...
 
+    @property
+    def uses_guess(self) -> bool:
+        """Whether `maximise` is a search among several optima, which begins at its guess."""
+        ...
+
     def n_covariance_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the K covariances together."""
         ...

@@ -35,6 +35,7 @@ class Spherical:
     volume_shape: VolumeShape
     only_variances: ClassVar[bool] = True
     column_equivariant: ClassVar[bool] = False
+    uses_guess: ClassVar[bool] = False
 
     def n_covariance_parameters(self, n_components: int, n_features: int) -> int:  # noqa: ARG002 - one number, or one each
         return self.volume_shape.n_parameters(n_components, 1)

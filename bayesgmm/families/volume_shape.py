@@ -16,6 +16,9 @@ from bayesgmm.families.log_volumes import LAST_STEP, MAX_STEPS, newton_step, sta
 
 Array = NDArray[np.float64]
 
+FLAT = 1e-12
+"""A scatter with a smaller share in some direction, of what is to be expected there, has none that rounding did not make."""
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fit_equal_equal(counts, spectra):
@@ -36,20 +39,27 @@ def fit_equal_equal(counts, spectra):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fit_equal_varying(counts, spectra):
-    """Equal volumes, own shapes: (sum_l v_l / n) s_kj / v_k with v_k the geometric mean of s_k."""
+    """Equal volumes, own shapes: (sum_l v_l / n) s_kj / v_k with v_k the geometric mean of s_k.
+
+    NaN for a component that is FLAT along some axis: its shape, and so its volume, would be made of rounding.
+    """
     n_components, n_features = spectra.shape
     total = 0.0
     volume = 0.0
+    pooled = np.zeros(n_features)
+    for k in range(n_components):
+        for j in range(n_features):
+            pooled[j] += spectra[k, j]
     fitted = np.empty((n_components, n_features))
     for k in range(n_components):
         log_volume = 0.0
         for j in range(n_features):
-            log_volume += np.log(spectra[k, j])
+            log_volume += np.log(spectra[k, j]) if spectra[k, j] > FLAT * pooled[j] else np.nan
         own = np.exp(log_volume / n_features)
         for j in range(n_features):
             fitted[k, j] = spectra[k, j] / own
         total += counts[k]
-        volume += own
+        volume += own if own == own else 0.0
     for k in range(n_components):
         for j in range(n_features):
             fitted[k, j] *= volume / total

@@ -2,11 +2,14 @@
 
 numba keeps a compiled function until the file it stands in changes; the functions that it calls, compiled into it, may stand in
 other files. Here every function of the package is stamped with all sources that hold compiled code. Imported for its effect by
-the package's first module with such code; where the cache cannot be written, numba compiles in memory, as ever.
+the package's first module with such code. Where none of numba's cache folders can be written, which numba refuses to compile
+with, a folder of this process only takes their place.
 """
 
 import hashlib
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from numba.core.caching import CacheImpl, InTreeCacheLocator, UserProvidedCacheLocator, UserWideCacheLocator
 
@@ -34,9 +37,19 @@ def _fingerprinted(locator: type) -> type:
     return Fingerprinted
 
 
-CacheImpl._locator_classes[:0] = [
-    _fingerprinted(locator) for locator in (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator)
-]
+@cache
+def _temporary_folder() -> TemporaryDirectory[str]:
+    """Made at the first call, removed when the process ends."""
+    return TemporaryDirectory(prefix="bayesgmm-numba-")
+
+
+class _TemporaryCacheLocator(UserWideCacheLocator):
+    def get_cache_path(self):
+        return str(Path(_temporary_folder().name, Path(self._cache_path).name))
+
+
+LOCATORS = (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator, _TemporaryCacheLocator)
+CacheImpl._locator_classes[:0] = [_fingerprinted(locator) for locator in LOCATORS]
 
 INTERNAL = {"cache": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Options of functions that only compiled code calls: without the doors for Python they compile faster."""

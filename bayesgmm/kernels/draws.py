@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.kernels.density import fill_log_density, fill_responsibilities
 from bayesgmm.kernels.moments import prepare_parameters
+from bayesgmm.kernels.rows import plain
 from bayesgmm.kernels.threads import available_threads
 
 Array = NDArray[np.float64]
@@ -19,11 +20,11 @@ Array = NDArray[np.float64]
 
 def log_density_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array) -> Array:
     """ln p(x_n | draw s), shape (S, N)."""
-    log_weights, means, scale_trils = prepare_parameters(weights, means, scale_trils)
+    X = plain(X)
     out = np.empty((len(weights), X.shape[0]))
 
     def fill(s: int) -> None:
-        fill_log_density(X, 0, X.shape[0], log_weights[s], means[s], scale_trils[s], out[s])
+        fill_log_density(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), out[s])
 
     _over_draws(fill, len(weights))
     return out
@@ -31,11 +32,11 @@ def log_density_of_draws(X: Array, weights: Array, means: Array, scale_trils: Ar
 
 def responsibilities_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array) -> Array:
     """gamma_nk given draw s, shape (S, N, K): pass a block of rows, not the whole of a large X."""
-    log_weights, means, scale_trils = prepare_parameters(weights, means, scale_trils)
+    X = plain(X)
     out = np.empty((len(weights), X.shape[0], weights.shape[1]))
 
     def fill(s: int) -> None:
-        fill_responsibilities(X, 0, X.shape[0], log_weights[s], means[s], scale_trils[s], out[s])
+        fill_responsibilities(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), out[s])
 
     _over_draws(fill, len(weights))
     return out
@@ -43,13 +44,13 @@ def responsibilities_of_draws(X: Array, weights: Array, means: Array, scale_tril
 
 def matches_of_draws(X: Array, labels: NDArray[np.intp], weights: Array, means: Array, scale_trils: Array) -> NDArray[np.int64]:
     """How many rows with label j have component k as their most probable one under draw s, shape (S, K, K): entry [s, j, k]."""
-    log_weights, means, scale_trils = prepare_parameters(weights, means, scale_trils)
+    X = plain(X)
     n_components = weights.shape[1]
     out = np.zeros((len(weights), n_components, n_components), dtype=np.int64)
 
     def fill(s: int) -> None:
         gamma = np.empty((X.shape[0], n_components))
-        fill_responsibilities(X, 0, X.shape[0], log_weights[s], means[s], scale_trils[s], gamma)
+        fill_responsibilities(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), gamma)
         pairs = labels * n_components + gamma.argmax(axis=1)
         out[s] = np.bincount(pairs, minlength=n_components**2).reshape(n_components, n_components)
 

@@ -6,7 +6,7 @@ from numba import njit
 import bayesgmm.kernels.cache  # noqa: F401  # stamps the cache of what is compiled here
 
 
-@njit(cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
 def centre(counts, sums, scatters, means):
     """Weighted means (K, D), and scatters (K, D, D) about them, from moments about `means`."""
     n_components, n_features = means.shape
@@ -21,17 +21,38 @@ def centre(counts, sums, scatters, means):
     return centred_means, centred
 
 
-@njit(cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def weights_of(counts, smallest_share):
+    """counts / sum of counts (K,), and the first component that has no more than `smallest_share` or NaN, else -1."""
+    total = 0.0
+    for k in range(len(counts)):
+        total += counts[k]
+    weights = np.empty(len(counts))
+    first = -1
+    for k in range(len(counts)):
+        weights[k] = counts[k] / total
+        if first < 0 and not weights[k] > smallest_share:
+            first = k
+    return weights, first
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def factorise(covariances, smallest_scale):
-    """Lower Cholesky factors (K, D, D), and the first component with a pivot below `smallest_scale` or NaN, else -1."""
+    """Lower Cholesky factors (K, D, D), and the first component with too small a pivot or NaN, else -1.
+
+    The root of a pivot is too small below `smallest_scale`, or below that part of the component's largest scale, if above 1.
+    """
     n_components, n_features, _ = covariances.shape
     scale_trils = np.zeros((n_components, n_features, n_features))
     for k in range(n_components):
+        widest = 1.0
+        for j in range(n_features):
+            widest = max(widest, covariances[k, j, j])
         for j in range(n_features):
             pivot = covariances[k, j, j]
             for m in range(j):
                 pivot -= scale_trils[k, j, m] * scale_trils[k, j, m]
-            if not pivot >= smallest_scale * smallest_scale:
+            if not pivot >= smallest_scale * smallest_scale * widest:
                 return scale_trils, k
             scale_trils[k, j, j] = np.sqrt(pivot)
             inverse = 1.0 / scale_trils[k, j, j]

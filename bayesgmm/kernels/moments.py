@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.kernels.block import block_rows, expect_block, matrix, new_mixture, new_workspace
 from bayesgmm.kernels.cache import INTERNAL
-from bayesgmm.kernels.rows import Rows
+from bayesgmm.kernels.rows import Rows, plain
 from bayesgmm.kernels.threads import CHUNK_ROWS, map_row_chunks
 from bayesgmm.kernels.tiles import TILE, add_products, gather
 
@@ -176,6 +176,13 @@ def _chunk_moments(arguments: tuple[Rows, bool, Array, Array, Array], start: int
 
 def prepare_parameters(weights: Array, means: Array, scale_trils: Array) -> tuple[Array, Array, Array]:
     """ln(weights), means and scale_trils as writable C-contiguous arrays: one type for every call, one compilation."""
-    with np.errstate(divide="ignore"):
-        log_weights = np.log(weights)
-    return log_weights, np.array(means, order="C"), np.array(scale_trils, order="C")
+    return log_of(plain(weights)), plain(means), plain(scale_trils)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def log_of(weights):
+    """ln of each weight (K,), -inf for 0."""
+    out = np.empty_like(weights)
+    for k in range(len(weights)):
+        out[k] = np.log(weights[k])
+    return out

@@ -19,6 +19,10 @@ from bayesgmm.params import MixtureParams
 Array = NDArray[np.float64]
 
 
+FREE_VARIANCES = ("V", "VII", "VEI", "VVI", "VEE", "VVE", "VEV")
+"""Families that are VVV under another name where there is a single column."""
+
+
 class CorrelationTransform(CholeskyCorrTransform):
     """PyMC's transform under a name without an underscore: PyMC 6.4 splits value names there and loses its own variable."""
 
@@ -61,15 +65,20 @@ def build_model(
 
 
 def resolve_components(n_components_or_em: int | EMResult, covariance: str | None) -> int:
-    """K of a number or a fit, after checking that the covariance families agree."""
-    if isinstance(n_components_or_em, EMResult):
-        if covariance is not None and family_named(covariance).name != n_components_or_em.covariance:
-            raise InputError(
-                f"covariance is {covariance!r} but the EM fit has {n_components_or_em.covariance!r}; leave it out, or fit again"
-            )
-        return n_components_or_em.params.n_components
-    family_named(covariance or "VVV")
-    return check_count(n_components_or_em, "n_components")
+    """K of a number or a fit, after checking that the covariance families agree and have a model."""
+    if not isinstance(n_components_or_em, EMResult):
+        if covariance is not None and family_named(covariance).name != "VVV":
+            raise InputError(f"covariance is {covariance!r}; the posterior has the family VVV ('full') only so far: leave it out")
+        return check_count(n_components_or_em, "n_components")
+    em = n_components_or_em
+    if covariance is not None and family_named(covariance).name != em.covariance:
+        raise InputError(f"covariance is {covariance!r} but the EM fit has {em.covariance!r}; leave it out, or fit again")
+    if em.covariance != "VVV" and not (em.covariance in FREE_VARIANCES and em.params.n_features == 1):
+        raise InputError(
+            f"the EM fit has covariance {em.covariance!r}; the posterior has the family VVV ('full') only so far: fit again with "
+            "covariance='VVV'"
+        )
+    return em.params.n_components
 
 
 def assemble(dataset: Dataset, priors: ResolvedPriors) -> pm.Model:

@@ -101,7 +101,7 @@ def test_findings_on_several_optima_and_unfinished_starts(comparison):
     several = bg.fit_em(FAITHFUL, 3, seed=0)
     parts = (comparison.diagnosis, comparison.parameters, comparison.assignments, comparison.predictive, None)
     best = several.modes[0]
-    assert f"EM found {len(several.modes)} distinct optima: {best.n_runs} of 10 starts" in write_findings(several, *parts)[1]
+    assert f"EM found {len(several.modes)} distinct optima: {best.n_runs} of 4 starts" in write_findings(several, *parts)[1]
     stopped = bg.fit_em(FAITHFUL, 3, seed=0, max_iter=3)
     said = write_findings(stopped, *parts)[1]
     assert said.startswith("EM did not converge")

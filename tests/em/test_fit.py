@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
 from bayesgmm.data import validate
-from bayesgmm.datasets import load_faithful
+from bayesgmm.datasets import load_faithful, load_iris
 from bayesgmm.em import fit
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.initialise import AUTO_CYCLE, AUTO_FIRST
@@ -52,10 +52,11 @@ def assert_same_mixture(actual: MixtureParams, expected: MixtureParams, toleranc
 class TestLaws:
     @LAW
     @given(SEED)
-    def test_every_trace_strictly_increases(self, seed: int) -> None:
+    def test_no_trace_falls(self, seed: int) -> None:
+        """In the units that EM works in they strictly increase (test_run.py); changing to those of the data rounds."""
         X, _ = problem(seed)
         em = fit_em(X, 3, n_init=3, seed=seed)
-        assert all((np.diff(run.trace) > 0).all() for run in em.runs)
+        assert all((np.diff(run.trace) >= 0).all() for run in em.runs)
         assert em.log_likelihood == em.trace[-1]
 
     @LAW
@@ -349,6 +350,13 @@ ROW_5 = np.full((272, 2), 0.5)
 ROW_5[5] = [0.5, 0.6]
 NEGATIVE = np.full((272, 2), 0.5)
 NEGATIVE[[7, 9]] = [-0.5, 1.5]
+
+
+def test_a_component_flat_to_rounding_does_not_make_em_fall() -> None:
+    """A common orientation with a component of three rows in four columns: its scatter is singular but for rounding."""
+    X = load_iris().drop(columns="species")
+    em = fit_em(X, 9, covariance="EVE", n_init=5, n_long=5, tol=1e-5, seed=0)
+    assert all((np.diff(run.trace) >= 0).all() for run in em.runs)
 
 
 class TestRefusals:

@@ -105,5 +105,21 @@ def test_one_column_has_no_correlations():
 def test_covariance_must_agree_with_the_fit(data):
     em = bg.fit_em(data, 2, seed=33)
     assert bg.build_model(data, em).coords["cluster"][-1] == 1
-    with pytest.raises(bg.InputError, match="choose one of: VVV, full"):
+    with pytest.raises(bg.InputError, match="covariance is 'EEE' but the EM fit has 'VVV'"):
         bg.build_model(data, em, covariance="EEE")
+
+
+def test_families_without_a_model_are_refused(data):
+    tied = bg.fit_em(data, 2, covariance="EEE", n_init=1, seed=33)
+    for use in (bg.build_model, bg.sample):
+        with pytest.raises(bg.InputError, match="the EM fit has covariance 'EEE'; the posterior has the family VVV"):
+            use(data, tied)
+    with pytest.raises(bg.InputError, match="covariance is 'tied'; the posterior has the family VVV"):
+        bg.build_model(data, 2, covariance="tied")
+
+
+def test_free_variances_of_one_column_are_the_full_family():
+    galaxies = bg.load_galaxies()
+    assert bg.build_model(galaxies, bg.fit_em(galaxies, 2, covariance="V", seed=1)).coords["cluster"][-1] == 1
+    with pytest.raises(bg.InputError, match="the EM fit has covariance 'E'"):
+        bg.build_model(galaxies, bg.fit_em(galaxies, 2, covariance="E", n_init=1, seed=1))
