@@ -6,7 +6,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import solve_triangular
 
 from bayesgmm.errors import InputError
 
@@ -96,13 +95,13 @@ class MixtureParams:
     @property
     def precision_trils(self) -> Array:
         """Upper triangular L_k^{-T}, shape (K, D, D): Sigma_k^{-1} = U_k U_k', scikit-learn's `precisions_cholesky_`."""
-        identity = np.eye(self.n_features)
-        return np.array([solve_triangular(tril, identity, lower=True).T for tril in self.scale_trils])
+        return np.tril(np.linalg.inv(self.scale_trils)).swapaxes(1, 2)
 
     @property
     def precisions(self) -> Array:
         """Sigma_k^{-1}, shape (K, D, D)."""
-        return self.precision_trils @ self.precision_trils.swapaxes(1, 2)
+        factors = self.precision_trils
+        return factors @ factors.swapaxes(1, 2)
 
     @property
     def scales(self) -> Array:

@@ -86,11 +86,10 @@ class PseudoRows:
 
     def log_density(self, params: MixtureParams) -> float:
         """ln p(mu, Sigma) up to a constant: what EM's objective adds to the log-likelihood."""
-        precisions = params.precisions
-        shifts = params.means - self.mean
+        inverses = np.linalg.inv(params.scale_trils)  # one call for small matrices: this is evaluated in every iteration
+        shifts = (inverses @ (params.means - self.mean)[:, :, None])[:, :, 0]
         log_determinants = 2 * np.log(np.diagonal(params.scale_trils, axis1=1, axis2=2)).sum()
-        distances = np.einsum("kij,ij->", precisions, self.scatter)
-        distances += self.shrinkage * np.einsum("ki,kij,kj->", shifts, precisions, shifts)
+        distances = ((inverses @ self.scatter) * inverses).sum() + self.shrinkage * (shifts**2).sum()
         return float(-0.5 * (self.count * log_determinants + distances))
 
 
@@ -128,7 +127,10 @@ def _is_number(value: Any) -> bool:
 
 
 def _array(value: ArrayLike, shape: tuple[int, ...], name: str) -> Array:
-    array = np.asarray(value, dtype=np.float64)
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"ConjugatePrior: {name} must be finite numbers of shape {shape}; got {value!r}") from None
     if array.shape != shape or not np.isfinite(array).all():
-        raise InputError(f"ConjugatePrior: {name} must be finite and of shape {shape}; got shape {array.shape}")
+        raise InputError(f"ConjugatePrior: {name} must be finite numbers of shape {shape}; got shape {array.shape}")
     return array

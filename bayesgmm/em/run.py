@@ -202,8 +202,10 @@ class _Leaps:
         if self._n_plain < 2:
             return np.inf
         self._rate = increment_ratio(*trace[-3:])
-        if self._slowest and self._rate < 1.0:
-            self._slowest = max(self._slowest, self._rate)
+        if self._rate < 1.0:
+            self._slowest = max(self._slowest, self._rate) if self._slowest else 0.0
+        elif trace[-1] - trace[-2] > self._tol:
+            self._slowest = 0.0  # EM is leaving a saddle: what was seen there is of no use any more
         self._forecast = estimated_gain(trace[-1] - trace[-2], max(self._slowest, self._rate))
         self._allowance = LARGEST_LEAP * self._forecast if self._forecast < NEAR else 0.0
         return self._forecast
@@ -250,9 +252,10 @@ def _leap(rows: Rows, point: _Point, coordinates: Array, m_step: MStep, n_thread
 
 
 def _check_only_rounding(before: _Point, after: _Point) -> None:
-    """Raise InternalError if the objective fell by more than rounding, eps N / (smallest scale)^2, explains."""
+    """Raise InternalError if the objective fell by more than rounding, eps N (largest / smallest scale)^2, explains."""
     smallest = np.diagonal(after.params.scale_trils, axis1=1, axis2=2).min()
-    rounding = np.finfo(float).eps * after.estimates.counts.sum() / min(smallest, 1.0) ** 2
+    ratio = max(after.params.scales.max(), 1.0) / min(smallest, 1.0)
+    rounding = np.finfo(float).eps * after.estimates.counts.sum() * ratio**2
     if not after.objective >= before.objective - 1e-9 * max(abs(before.objective), 1.0) - rounding:
         raise InternalError(
             f"the log-likelihood fell from {before.objective:.12g} to {after.objective:.12g} in one EM iteration, which cannot "

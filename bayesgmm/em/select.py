@@ -16,15 +16,19 @@ from bayesgmm.em.fit import RunSettings, check_settings, fit_starts, make_proble
 from bayesgmm.em.initialise import StartSample, check_init, start_sample, starting_memberships, starting_points
 from bayesgmm.em.prior import ConjugatePrior
 from bayesgmm.em.result import EMResult
-from bayesgmm.em.run import EMStatus
 from bayesgmm.errors import BayesGMMError, FitError, InputError
-from bayesgmm.families import FAMILIES, ONE_COLUMN, family_named
+from bayesgmm.families import FAMILIES, ONE_COLUMN, family_named, require_dimension
 from bayesgmm.kernels.threads import available_threads
 from bayesgmm.progress import progress_bars
 
 Array = NDArray[np.float64]
 Cell = tuple[str, int]
 """A covariance family and a number of components."""
+
+THREADED_SIZE = 5000
+"""Data of fewer numbers are fitted in one thread: their EM steps are so short that threads only wait for each other."""
+
+INTERRUPTED = "not fitted: interrupted by the user"
 
 CRITERIA = ("bic", "icl", "aic", "nec")
 
@@ -59,7 +63,7 @@ class Selection:
         """
         rows = [self._row(cell, fit) for cell, fit in self.fits.items()]
         rows += [
-            {"covariance": covariance, "n_components": n_components, "status": EMStatus.COLLAPSED.name.lower(), "advice": reason}
+            {"covariance": covariance, "n_components": n_components, "status": "failed", "advice": reason}
             for (covariance, n_components), reason in self.failures.items()
         ]
         columns = ["covariance", "n_components", "log_likelihood", "n_parameters", *CRITERIA, "status", "advice"]
@@ -118,7 +122,7 @@ def select(
     init: str = "auto",
     n_init: int = 5,
     n_long: int | None = None,
-    tol: float = 1e-5,
+    tol: float = 1e-4,
     max_iter: int = 10_000,
     sample_weight: Any = None,
     prior: ConjugatePrior | None = None,
@@ -169,8 +173,10 @@ def select(
     checked = check_seed(seed)
     base_seed = int(checked.integers(2**63)) if isinstance(checked, np.random.Generator) else checked
     sample = start_sample(dataset, row_weights, np.random.default_rng(base_seed).spawn(1)[0])
+    if criterion == "nec" and 1 not in sizes:
+        raise InputError("criterion 'nec' compares with a single component: let n_components include 1")
     partitions = _Partitions(sample, init, n_init, base_seed)
-    n_threads = available_threads()
+    n_threads = available_threads() if dataset.X.size >= THREADED_SIZE else 1
     settings = RunSettings(tol, max_iter, n_threads=1)
 
     def fit(cell: Cell) -> EMResult | str:
@@ -232,9 +238,11 @@ def _fit_all(
                 bars.update(task, advance=1, note=f"{futures[future][0]}, K = {futures[future][1]}")
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
+            if not any(isinstance(fit, EMResult) for fit in found.values()):
+                raise
             interrupted = True
     fits = {cell: found[cell] for cell in cells if isinstance(found.get(cell), EMResult)}
-    failures = {cell: str(found.get(cell, "not fitted: interrupted by the user")) for cell in cells if cell not in fits}
+    failures = {cell: str(found.get(cell, INTERRUPTED)) for cell in cells if cell not in fits}
     if not fits:
         reasons = "; ".join(f"{name}, K = {size}: {reason}" for (name, size), reason in list(failures.items())[:3])
         raise FitError(f"none of the {len(cells)} mixtures could be fitted: {reasons}")
@@ -247,7 +255,10 @@ def _families(covariance: str | Sequence[str], n_features: int) -> list[str]:
     names = [covariance] if isinstance(covariance, str) else list(covariance)
     if not names:
         raise InputError("covariance names no family; give 'all', a name, or names")
-    return list(dict.fromkeys(family_named(name).name for name in names))
+    families = [family_named(name) for name in names]
+    for family in families:
+        require_dimension(family, n_features)
+    return list(dict.fromkeys(family.name for family in families))
 
 
 def _sizes(n_components: int | Iterable[int]) -> list[int]:

@@ -17,7 +17,7 @@ def spurious_signs(params: MixtureParams, total_weight: float) -> tuple[str, ...
     """One sentence for each component that holds very few rows or is very narrow; none for a sound optimum.
 
     Likelihoods of mixtures have maxima of this kind wherever a few rows lie close together (McLachlan and Peel 2000, section
-    3.10). A component is suspicious with fewer rows than D + 2, or where its variance in some direction is less than NARROW times
+    3.10). A component is suspicious with fewer rows than D + 1.5, or where its variance in some direction is less than NARROW times
     that of the average component.
     """
     counts = params.weights * total_weight
@@ -25,7 +25,7 @@ def spurious_signs(params: MixtureParams, total_weight: float) -> tuple[str, ...
     pooled = np.einsum("k,kij->ij", params.weights, covariances)
     signs = []
     for k, (count, covariance) in enumerate(zip(counts, covariances, strict=True)):
-        if count < params.n_features + 2:
+        if count < params.n_features + 1.5:
             signs.append(f"component {k} holds only {count:.3g} rows in {count_of(params.n_features, 'column')}")
         narrowest = eigh(covariance, pooled, eigvals_only=True, subset_by_index=(0, 0))[0]
         if narrowest < NARROW:

@@ -111,8 +111,14 @@ class MStep:
             covariances = bound_eigenvalues(covariances, counts, self.max_eigenvalue_ratio)
         scale_trils, component = factorise(covariances, SMALLEST_SCALE)
         if component >= 0:
-            return Collapsed(component, float(counts[component]), "shrank onto a point, line or plane")
+            tied = "" if self._is_untied(*means.shape) else "and others share what "
+            return Collapsed(component, float(counts[component]), f"{tied}shrank onto a point, line or plane")
         return MixtureParams.unchecked(weights, means, scale_trils)
+
+    def _is_untied(self, n_components: int, n_features: int) -> bool:
+        """Whether every covariance has parameters of its own only."""
+        single = self.family.n_covariance_parameters(1, n_features)
+        return self.family.n_covariance_parameters(n_components, n_features) == n_components * single
 
 
 def estimates_of(moments: Moments, means: Array) -> Estimates:

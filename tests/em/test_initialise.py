@@ -98,6 +98,7 @@ def test_a_large_data_set_is_sampled_among_the_rows_that_count() -> None:
     location = np.average(X, axis=0, weights=row_weights)
     assert (sample.scaled[:, 0] > -location[0] / X[X[:, 0] > 0, 0].std() - 1e-12).all()
     assert sample_of(X[:500]).is_whole
+    np.testing.assert_array_equal(sample_of(X).scaled, sample_of(X, np.ones(len(X))).scaled)
 
 
 def test_auto_begins_with_the_hierarchical_starts() -> None:
