@@ -267,6 +267,11 @@ class TestMissingAndInfinite:
         X[3, 0] = value
         assert "column 'x0' has 1 infinite value (inf), the first in row 3" in message_of(X)
 
+    def test_one_in_the_last_of_many_rows(self) -> None:
+        X = np.zeros((10_001, 2))
+        X[-1, 1] = np.nan
+        assert "column 'x1' has 1 missing value (NaN), the first in row 10000" in message_of(X)
+
     @pytest.mark.parametrize("X", [[[10**400, 1], [2, 3]], np.array([["1e4000"], ["1"]]).astype(np.longdouble)])
     def test_beyond_the_range_of_a_float(self, X: Any) -> None:
         if isinstance(X, np.ndarray) and np.isinf(X).any():

@@ -1,8 +1,12 @@
 """The disk cache is fresh after a change in any file with compiled code, not only in a function's own."""
 
-import pytest
+import tempfile
+from pathlib import Path
 
-from bayesgmm.kernels.cache import COMPILED_SOURCES, FINGERPRINT, PACKAGE
+import pytest
+from numba.core.caching import FunctionCache
+
+from bayesgmm.kernels.cache import COMPILED_SOURCES, FINGERPRINT, PACKAGE, _temporary_folder
 from bayesgmm.kernels.moments import add_moments
 from bayesgmm.kernels.score import score
 from bayesgmm.model.density import log_posterior
@@ -17,3 +21,18 @@ def test_every_compiled_function_is_stamped_with_all_sources(function):
 def test_every_source_with_compiled_code_is_in_the_stamp():
     compiled = {path for path in PACKAGE.rglob("*.py") if "cache=True" in path.read_text() and "numba" in path.read_text()}
     assert compiled - {PACKAGE / "model" / "likelihood.py"} <= set(COMPILED_SOURCES)  # its own file, its callees stamped
+
+
+def test_where_no_cache_folder_can_be_written_a_temporary_one_takes_its_place(monkeypatch):
+    temporary = Path(_temporary_folder().name)
+    may_write = tempfile.TemporaryFile
+
+    def refuse_elsewhere(**options):
+        if not Path(options["dir"]).is_relative_to(temporary):
+            raise PermissionError(options["dir"])
+        return may_write(**options)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse_elsewhere)
+    locator = FunctionCache(add_moments.py_func)._impl.locator
+    assert Path(locator.get_cache_path()).parent == temporary
+    assert locator.get_source_stamp() == FINGERPRINT
