@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import ceil
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ def fit_em(
         Maximum a posteriori instead of maximum likelihood.
     max_eigenvalue_ratio : float, optional
         Upper bound on the ratio of the largest to the smallest eigenvalue of the covariances, with every column in units of its
-        standard deviation (VVI, VVV) or all in one unit (VII); for these three families.
+        standard deviation (VVI, VVV) or all in one unit (V, VII); for these families.
     accelerate : bool
         Also try extrapolated steps, which reach the same optimum in fewer iterations; False takes EM steps only.
     seed : int, Generator or None
@@ -109,7 +110,7 @@ def fit_em(
     Notes
     -----
     The columns are centred and brought to unit scale first, which changes no estimate; families that single columns cannot be
-    rescaled in are given one unit for all columns. No floor is put under the covariances. Above 10,000 rows, starts and short
+    rescaled in are given one unit for all columns. No floor is put under the covariances. Above 5,000 rows, starts and short
     runs use a random sample of that many. Ctrl-C returns the best of the finished runs, with status INTERRUPTED.
     """
     dataset = validate(X)
@@ -140,12 +141,13 @@ def fit_em(
 
 @dataclass(frozen=True)
 class Problem:
-    """What is fitted: the data as EM sees them and the M-step, in the same coordinates."""
+    """What is fitted: the data as EM sees them and the M-step, in the same coordinates; and the prior as it was given."""
 
     dataset: Dataset
     rows: Rows
     n_components: int
     m_step: MStep
+    prior: ConjugatePrior | None = None
 
     @property
     def total_weight(self) -> float:
@@ -160,12 +162,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """When a run ends, on how many threads it works, and whether it extrapolates."""
+    """When a run ends, on how many threads it works, whether it extrapolates, and what says that no further run is to begin."""
 
     tol: float
     max_iter: int
     n_threads: int = 1
     accelerate: bool = True
+    stop: Event | None = None
 
 
 def make_problem(
@@ -183,7 +186,7 @@ def make_problem(
     `floor` is added to the diagonals of the covariances, in squared units of the data.
     """
     require_dimension(family, dataset.n_features)
-    _require_fittable(dataset, 1 if floor > 0 else n_components, row_weights)  # with a floor, components may share a place
+    check_fittable(dataset, 1 if floor > 0 else n_components, row_weights)  # with a floor, components may share a place
     if max_eigenvalue_ratio is not None:
         _check_bound(max_eigenvalue_ratio, family)
     rows = standardised_rows(dataset, row_weights, family)
@@ -192,7 +195,7 @@ def make_problem(
         covariance = _total_covariance(rows)
         pseudo_rows = resolve_prior(prior, n_components, family, rows.location, rows.scale, covariance)
     scaled_floor = floor / rows.scale**2 if floor > 0 else None
-    return Problem(dataset, rows, n_components, MStep(family, pseudo_rows, scaled_floor, max_eigenvalue_ratio))
+    return Problem(dataset, rows, n_components, MStep(family, pseudo_rows, scaled_floor, max_eigenvalue_ratio), prior)
 
 
 def fit_starts(
@@ -264,6 +267,8 @@ def _long_run(problem: Problem, short: EMRun, settings: RunSettings) -> EMRun:
 
 
 def _run(rows: Rows, start: MixtureParams, m_step: MStep, settings: RunSettings, max_iter: int, name: str) -> EMRun:
+    if settings.stop is not None and settings.stop.is_set():
+        raise KeyboardInterrupt
     return run_em(
         rows,
         start,
@@ -311,6 +316,8 @@ def result_of(problem: Problem, runs: list[EMRun], *, interrupted: bool = False)
         classification_log_likelihood=classification[0],
         entropy=classification[1],
         interrupted=interrupted,
+        prior=problem.prior,
+        max_eigenvalue_ratio=problem.m_step.max_eigenvalue_ratio,
     )
 
 
@@ -322,7 +329,7 @@ def _total_covariance(rows: Rows) -> Array:
     return moments.scatters[0] / moments.counts[0] - np.outer(mean, mean)
 
 
-def _require_fittable(dataset: Dataset, n_components: int, row_weights: Array | None) -> None:
+def check_fittable(dataset: Dataset, n_components: int, row_weights: Array | None) -> None:
     """Raise InputError where the rows of positive weight cannot be fitted."""
     if row_weights is None or row_weights.all():
         require_fittable(dataset, n_components)

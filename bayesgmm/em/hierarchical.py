@@ -13,9 +13,7 @@ Array = NDArray[np.float64]
 Labels = NDArray[np.intp]
 Merge = Callable[[Array, Array], Labels]
 
-MAX_ROWS = 2000
-"""Rows that a tree is made of; more are sampled."""
-MAX_WORK = MAX_ROWS**2 * 12**3
+MAX_WORK = 2000**2 * 12**3
 """Bound on n^2 D^3 of a tree, about a second: of wide data, fewer rows are taken."""
 MIN_ROWS = 250
 """Rows that a tree of very wide data is made of, whatever the work."""
@@ -37,7 +35,9 @@ class MergeTree:
     """(M,) the distinct rows in the order of their first principal component."""
 
 
-def merge_tree(X_standardised: Array, row_weights: Array, rng: np.random.Generator, merge: Merge | None) -> MergeTree:
+def merge_tree(
+    X_standardised: Array, row_weights: Array, rng: np.random.Generator, merge: Merge | None, *, max_rows: int = 2000
+) -> MergeTree:
     """Merge rows by the likelihood of Gaussian groups, as a start for every number of components.
 
     The rows are taken in the coordinates U S^(1/2) of the singular value decomposition U S Vᵀ of the centred and scaled columns:
@@ -53,14 +53,14 @@ def merge_tree(X_standardised: Array, row_weights: Array, rng: np.random.Generat
         Non-negative, some positive; rows of weight 0 are not used. A whole number counts as that many copies of the row: exactly
         where all rows are used, else in expectation.
     rng : Generator
-        Draws the rows that are used where there are more than MAX_ROWS (fewer for more than 12 columns).
+        Draws the rows that are used where there are more than `max_rows` (fewer for more than 12 columns).
     merge : agglomerate, agglomerate_spheres or None
         Groups with covariance matrices of their own, or spherical ones; neither is the better start of every family and data set.
         None merges nothing: the groups are then cut at quantiles of the first principal component.
     """
     counting = np.flatnonzero(row_weights > 0)
     n_features = X_standardised.shape[1]
-    max_rows = min(MAX_ROWS, max(MIN_ROWS, int((MAX_WORK / n_features**3) ** 0.5)))
+    max_rows = min(max_rows, max(MIN_ROWS, int((MAX_WORK / n_features**3) ** 0.5)))
     if merge is None or len(counting) <= max_rows:
         rows, weights = counting, row_weights[counting]
     else:

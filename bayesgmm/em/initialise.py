@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans, kmeans_plusplus
 
 from bayesgmm.data import Dataset
-from bayesgmm.em.hierarchical import MergeTree, hierarchical_labels, merge_tree
+from bayesgmm.em.hierarchical import Merge, MergeTree, hierarchical_labels, merge_tree
 from bayesgmm.em.standardise import column_moments, common_unit
 from bayesgmm.em.step import Collapsed, Estimates, MStep
 from bayesgmm.errors import InputError
@@ -22,8 +22,10 @@ from bayesgmm.params import MixtureParams
 Array = NDArray[np.float64]
 Labels = NDArray[np.intp]
 
-SAMPLE_ROWS = 10_000
+SAMPLE_ROWS = 5_000
 """Starting partitions and short runs use at most this many rows, drawn at random."""
+TREE_ROWS, SAMPLED_TREE_ROWS = 2_000, 500
+"""Rows of a hierarchical clustering: of all rows, and of a sample, where its n^2 costs would need more memory than the sample."""
 
 LARGE_GROUP = 10
 """Rows for each of D + 1 that make the own covariance of a group its start."""
@@ -52,19 +54,28 @@ class StartSample:
     seed: int
 
     @cached_property
+    def n_distinct(self) -> int:
+        """Number of distinct rows."""
+        return len(np.unique(self.scaled, axis=0))
+
+    @cached_property
     def tree(self) -> MergeTree:
         """The hierarchical clustering of the rows into ellipsoids, made once for every number of components."""
-        return merge_tree(self.scaled, self.weights, np.random.default_rng(self.seed), agglomerate)
+        return self._merged(agglomerate)
 
     @cached_property
     def tree_of_spheres(self) -> MergeTree:
         """The hierarchical clustering of the rows into spheres."""
-        return merge_tree(self.scaled, self.weights, np.random.default_rng(self.seed), agglomerate_spheres)
+        return self._merged(agglomerate_spheres)
 
     @cached_property
     def line(self) -> MergeTree:
         """The order of the rows along their first principal component."""
-        return merge_tree(self.scaled, self.weights, np.random.default_rng(self.seed), None)
+        return self._merged(None)
+
+    def _merged(self, merge: Merge | None) -> MergeTree:
+        max_rows = TREE_ROWS if self.is_whole else SAMPLED_TREE_ROWS
+        return merge_tree(self.scaled, self.weights, np.random.default_rng(self.seed), merge, max_rows=max_rows)
 
     def in_units_of(self, m_step: MStep) -> Array:
         """The rows in the coordinates in which `m_step` works."""
@@ -168,7 +179,8 @@ def starting_memberships(
     every = chain(first, cycle(AUTO_CYCLE)) if init == "auto" else repeat(init)
     names = list(islice(every, n_init))
     for name, stream in zip(names, rng.spawn(n_init), strict=True):
-        yield name, STARTS[name](sample, n_components, stream)
+        start = STARTS[name] if sample.n_distinct >= n_components else random_start  # which alone needs no distinct rows
+        yield name, start(sample, n_components, stream)
 
 
 def starting_points(
@@ -260,7 +272,12 @@ def given_memberships(init: NDArray[np.generic], n_samples: int, n_components: i
         return _one_hot(codes, n_components)
     if init.shape != (n_samples, n_components):
         raise InputError(f"init: the responsibilities have shape {init.shape}; need {(n_samples, n_components)}")
-    responsibilities = init.astype(np.float64)
+    try:
+        responsibilities = init.astype(np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"init: the responsibilities must be numbers; the first row is {init[0].tolist()!r:.80} (give labels as one column)"
+        ) from None
     bad = ~(np.isclose(responsibilities.sum(axis=1), 1.0, atol=1e-6) & (responsibilities >= 0).all(axis=1))
     if bad.any():
         row = int(np.argmax(bad))
@@ -278,7 +295,13 @@ def label_codes(labels: NDArray[np.generic], n_samples: int, name: str) -> tuple
     missing = int(pd.isna(labels).sum())
     if missing:
         raise InputError(f"{name}: the label vector has {missing} missing labels; label every row")
-    distinct, codes = np.unique(labels, return_inverse=True)
+    try:
+        distinct, codes = np.unique(labels, return_inverse=True)
+    except TypeError:
+        kinds = " and ".join(sorted({type(label).__name__ for label in labels}))
+        raise InputError(
+            f"{name}: the label vector holds {kinds}, which cannot be sorted; make all labels text, or all numbers"
+        ) from None
     return distinct, codes.astype(np.intp)
 
 

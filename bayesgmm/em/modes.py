@@ -25,10 +25,14 @@ class EMMode:
 def matching_order(params: MixtureParams, reference: MixtureParams) -> NDArray[np.intp]:
     """The order that brings the components of `params` closest to those of `reference`: params.permuted(order) matches.
 
-    Closeness is the squared distance of means in units of the reference's marginal standard deviations.
+    Closeness is Jeffreys' divergence between two components, the sum of both Kullback-Leibler divergences: groups about one centre
+    are told apart by their covariances.
     """
-    differences = (params.means[None, :, :] - reference.means[:, None, :]) / reference.scales[:, None, :]
-    _, order = linear_sum_assignment((differences**2).sum(axis=2))
+    shifts = params.means[None, :, :] - reference.means[:, None, :]
+    theirs, ours = reference.precisions, params.precisions
+    distances = np.einsum("jki,jil,jkl->jk", shifts, theirs, shifts) + np.einsum("jki,kil,jkl->jk", shifts, ours, shifts)
+    traces = np.einsum("jil,kil->jk", theirs, params.covariances) + np.einsum("kil,jil->jk", ours, reference.covariances)
+    _, order = linear_sum_assignment(distances + traces)
     return order
 
 
@@ -45,10 +49,10 @@ def same_optimum(params: MixtureParams, reference: MixtureParams) -> bool:
 
 
 def distinct_modes(runs: Sequence[EMRun], total_weight: float) -> tuple[EMMode, ...]:
-    """The distinct optima of the converged runs, highest log-likelihood first."""
+    """The distinct optima of the converged runs, best first: by log-likelihood, under a prior with its log density added."""
     groups: list[list[EMRun]] = []
     finished = [run for run in runs if run.params is not None and run.converged]
-    for run in sorted(finished, key=lambda run: -run.log_likelihood):
+    for run in sorted(finished, key=lambda run: -run.trace[-1]):
         home = next((group for group in groups if _same_mode(run, group[0])), None)
         if home is None:
             groups.append([run])

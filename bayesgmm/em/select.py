@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesgmm.data import Dataset, check_count, check_row_weights, check_seed, validate
-from bayesgmm.em.fit import RunSettings, check_settings, fit_starts, make_problem
+from bayesgmm.em.fit import RunSettings, check_fittable, check_settings, fit_starts, make_problem
 from bayesgmm.em.initialise import StartSample, check_init, start_sample, starting_memberships, starting_points
 from bayesgmm.em.prior import ConjugatePrior
 from bayesgmm.em.result import EMResult
@@ -172,12 +172,15 @@ def select(
     row_weights = None if sample_weight is None else check_row_weights(sample_weight, dataset.n_samples)
     checked = check_seed(seed)
     base_seed = int(checked.integers(2**63)) if isinstance(checked, np.random.Generator) else checked
+    check_fittable(dataset, 1, row_weights)
+    make_problem(dataset, 1, family_named(families[0]), row_weights=row_weights, prior=prior)  # raises for a bad prior
     sample = start_sample(dataset, row_weights, np.random.default_rng(base_seed).spawn(1)[0])
     if criterion == "nec" and 1 not in sizes:
         raise InputError("criterion 'nec' compares with a single component: let n_components include 1")
     partitions = _Partitions(sample, init, n_init, base_seed)
     n_threads = available_threads() if dataset.X.size >= THREADED_SIZE else 1
-    settings = RunSettings(tol, max_iter, n_threads=1)
+    stop = Event()
+    settings = RunSettings(tol, max_iter, n_threads=1, stop=stop)
 
     def fit(cell: Cell) -> EMResult | str:
         try:
@@ -186,7 +189,7 @@ def select(
             return str(error)
 
     cells = [(name, size) for size in sizes for name in families]
-    return _fit_all(cells, fit, criterion, n_threads, progress)
+    return _fit_all(cells, fit, criterion, stop, n_threads, progress)
 
 
 def _fit_cell(
@@ -224,9 +227,14 @@ class _Partitions:
 
 
 def _fit_all(
-    cells: list[Cell], fit: Callable[[Cell], EMResult | str], criterion: str, n_threads: int, progress: bool | None
+    cells: list[Cell],
+    fit: Callable[[Cell], EMResult | str],
+    criterion: str,
+    stop: Event,
+    n_threads: int,
+    progress: bool | None,
 ) -> Selection:
-    """Fit the cells in threads; what is done when the user interrupts is kept."""
+    """Fit the cells in threads; when the user interrupts, no further EM run begins and what is done is kept."""
     found: dict[Cell, EMResult | str] = {}
     interrupted = False
     with progress_bars(progress) as bars, ThreadPoolExecutor(n_threads, thread_name_prefix="bayesgmm-select") as pool:
@@ -237,7 +245,10 @@ def _fit_all(
                 found[futures[future]] = future.result()
                 bars.update(task, advance=1, note=f"{futures[future][0]}, K = {futures[future][1]}")
         except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            done = {cell: future for future, cell in futures.items() if future.done() and not future.cancelled()}
+            found |= {cell: future.result() for cell, future in done.items() if future.exception() is None}
             if not any(isinstance(fit, EMResult) for fit in found.values()):
                 raise
             interrupted = True
@@ -252,7 +263,7 @@ def _fit_all(
 def _families(covariance: str | Sequence[str], n_features: int) -> list[str]:
     if isinstance(covariance, str) and covariance == "all":
         return list(ONE_COLUMN) if n_features == 1 else [name for name in FAMILIES if name not in ONE_COLUMN]
-    names = [covariance] if isinstance(covariance, str) else list(covariance)
+    names = list(covariance) if isinstance(covariance, Iterable) and not isinstance(covariance, str) else [covariance]
     if not names:
         raise InputError("covariance names no family; give 'all', a name, or names")
     families = [family_named(name) for name in names]

@@ -17,8 +17,8 @@ def spurious_signs(params: MixtureParams, total_weight: float) -> tuple[str, ...
     """One sentence for each component that holds very few rows or is very narrow; none for a sound optimum.
 
     Likelihoods of mixtures have maxima of this kind wherever a few rows lie close together (McLachlan and Peel 2000, section
-    3.10). A component is suspicious with fewer rows than D + 1.5, or where its variance in some direction is less than NARROW times
-    that of the average component.
+    3.10). A component is suspicious with fewer rows than D + 1.5, or where its variance in some direction is less than NARROW
+    times that of the average component.
     """
     counts = params.weights * total_weight
     covariances = params.covariances

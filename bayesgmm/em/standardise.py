@@ -44,13 +44,13 @@ def column_moments(dataset: Dataset, row_weights: Array | None) -> tuple[Array, 
         spread = np.maximum(highest - middle, middle - lowest)
         total, sums, squares = 0.0, np.zeros(dataset.n_features), np.zeros(dataset.n_features)
         for X, weights in _chunks(dataset.X, row_weights):
-            deviations = (X - middle) / spread
             total += weights.sum()
-            sums += weights @ deviations
-            squares += weights @ deviations**2
+            sums += weights @ ((X - middle) / spread)
         mean = sums / total
         location = middle + spread * mean
-        scale = spread * np.sqrt(np.maximum(squares / total - mean**2, 0.0))
+        for X, weights in _chunks(dataset.X, row_weights):
+            squares += weights @ ((X - middle) / spread - mean) ** 2
+        scale = spread * np.sqrt(squares / total)
         usable = np.isfinite(location) & np.isfinite(scale**2) & np.isfinite(1 / scale**2)
     if not usable.all():
         column = int(np.argmin(usable))

@@ -99,16 +99,14 @@ class MStep:
         if component >= 0:
             return Collapsed(component, float(counts[component]), "became empty")
         guess = previous.covariances if previous is not None and self.family.uses_guess else None
-        if self.prior is None:
-            covariances = self.family.maximise(counts, scatters, guess)
-        else:
-            pseudo = self.prior.added_to(counts, means, scatters)
-            means = pseudo.means
-            covariances = self.family.maximise(pseudo.counts, pseudo.scatters, guess)
+        rows = counts
+        if self.prior is not None:
+            rows, means, scatters = self.prior.added_to(counts, means, scatters)
+        covariances = self.family.maximise(rows, scatters, guess)
         if self.floor is not None:
             covariances = covariances + np.diag(self.floor)
         if self.max_eigenvalue_ratio is not None:
-            covariances = bound_eigenvalues(covariances, counts, self.max_eigenvalue_ratio)
+            covariances = bound_eigenvalues(covariances, rows, self.max_eigenvalue_ratio)
         scale_trils, component = factorise(covariances, SMALLEST_SCALE)
         if component >= 0:
             tied = "" if self._is_untied(*means.shape) else "and others share what "

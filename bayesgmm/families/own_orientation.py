@@ -20,6 +20,23 @@ def scaled_scatters(counts: Array, scatters: Array) -> Array:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _log_determinant(scatter, factor):
+    """ln |W| by Cholesky's factor, which is put into factor (D, D); NaN where W is FLAT in some direction."""
+    value = 0.0
+    for i in range(scatter.shape[0]):
+        for j in range(i + 1):
+            entry = scatter[i, j]
+            for d in range(j):
+                entry -= factor[i, d] * factor[j, d]
+            if i != j:
+                factor[i, j] = entry / factor[j, j]
+            else:
+                factor[i, i] = np.sqrt(entry) if entry > FLAT * scatter[i, i] else np.nan
+        value += 2.0 * np.log(factor[i, i])
+    return value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def equal_volume_covariances(counts, scatters):
     """EVV: (sum_l v_l / n) W_k / v_k with v_k = |W_k|^(1/D); NaN for a component that is FLAT in some direction."""
     n_components, n_features, _ = scatters.shape
@@ -28,16 +45,7 @@ def equal_volume_covariances(counts, scatters):
     total = 0.0
     volume = 0.0
     for k in range(n_components):
-        log_volume = 0.0
-        for i in range(n_features):  # Cholesky
-            for j in range(i + 1):
-                value = scatters[k, i, j]
-                for d in range(j):
-                    value -= factor[i, d] * factor[j, d]
-                if i == j and not value > FLAT * scatters[k, i, i]:
-                    value = np.nan
-                factor[i, j] = np.sqrt(value) if i == j else value / factor[j, j]
-            log_volume += 2.0 * np.log(factor[i, i]) / n_features
+        log_volume = _log_determinant(scatters[k], factor) / n_features
         total += counts[k]
         volume += np.exp(log_volume) if log_volume == log_volume else 0.0
         for i in range(n_features):

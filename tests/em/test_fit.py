@@ -17,6 +17,7 @@ from bayesgmm.datasets import load_faithful, load_iris
 from bayesgmm.em import fit
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.initialise import AUTO_CYCLE, AUTO_FIRST
+from bayesgmm.em.prior import ConjugatePrior
 from bayesgmm.em.result import EMResult
 from bayesgmm.em.run import EMRun, EMStatus, run_em
 from bayesgmm.errors import FitError, InputError
@@ -359,6 +360,20 @@ def test_a_component_flat_to_rounding_does_not_make_em_fall() -> None:
     assert all((np.diff(run.trace) >= 0).all() for run in em.runs)
 
 
+def test_a_sample_of_tied_rows_may_have_too_few_distinct_ones() -> None:
+    Z = np.zeros((15_000, 2))
+    Z[:3] = [[1, 2], [3, 1], [5, 5]]
+    assert fit_em(Z, 3, covariance="EII", n_init=3, seed=0).params.n_components == 3
+
+
+@pytest.mark.parametrize("covariance", ["VII", "VVI", "VVV"])
+def test_a_prior_and_a_bound_together(covariance: str) -> None:
+    rng = np.random.default_rng(0)
+    X = np.r_[rng.normal(size=(20, 2)) * [1, 0.05], rng.normal(size=(8, 2)) * [0.05, 2] + 2, rng.normal(size=(3, 2)) * 0.01]
+    em = fit_em(X, 3, covariance=covariance, prior=ConjugatePrior(), max_eigenvalue_ratio=1.5, seed=0)
+    assert all((np.diff(run.trace) >= 0).all() for run in em.runs)
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("options", "said"),
@@ -373,6 +388,10 @@ class TestRefusals:
             ({"init": np.array([np.nan, 1.0] * 136)}, "the label vector has 136 missing labels"),
             ({"init": np.full((272, 3), 1 / 3)}, r"the responsibilities have shape \(272, 3\); need \(272, 2\)"),
             ({"init": np.full((5, 2), 0.5)}, r"the responsibilities have shape \(5, 2\); need \(272, 2\)"),
+            ({"init": [["a", "b"]] * 272}, r"init: the responsibilities must be numbers; the first row is \['a', 'b'\]"),
+            ({"init": np.array(["a", 1] * 136, dtype=object)}, r"init: the label vector holds int and str, .* cannot be sorted"),
+            ({"prior": "default"}, r"prior must be a ConjugatePrior, .*; got 'default'"),
+            ({"prior": True}, r"prior must be a ConjugatePrior, .*; got True"),
             ({"init": None}, r"the responsibilities have shape \(\); need \(272, 2\)"),
             ({"init": ROW_5}, r"row 5 of the responsibilities is \[0.5 0.6\]; .* sum to 1 \(1 rows are not\)"),
             ({"init": NEGATIVE}, r"row 7 of the responsibilities is \[-0.5  1.5\]; .* \(2 rows are not\)"),
@@ -382,7 +401,7 @@ class TestRefusals:
             ({"covariance": "E"}, "covariance is 'E', which is for one column; X has 2: use 'EII' instead"),
             ({"n_long": 0}, "n_long must be a whole number of at least 1; got 0"),
             ({"max_eigenvalue_ratio": 0.5}, "max_eigenvalue_ratio must be a number of at least 1; got 0.5"),
-            ({"max_eigenvalue_ratio": 5.0, "covariance": "EEE"}, "bounds the eigenvalues of VII, VVI, VVV; covariance is EEE"),
+            ({"max_eigenvalue_ratio": 5.0, "covariance": "EEE"}, "bounds the eigenvalues of V, VII, VVI, VVV; covariance is EEE"),
             ({"n_init": 0}, "n_init must be a whole number of at least 1; got 0"),
             ({"n_init": 2.0}, "n_init must be a whole number of at least 1; got 2.0 of type float"),
             ({"max_iter": -1}, "max_iter must be a whole number of at least 0; got -1"),

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bayesgmm.em.hierarchical import (
-    MAX_ROWS,
     Merge,
     hierarchical_labels,
     merge_tree,
@@ -87,7 +86,7 @@ def test_separated_clusters_are_found_in_a_sample(merge: Merge) -> None:
     truth = rng.permutation(np.repeat([0, 1, 2], [3000, 2000, 1000]))
     X = rng.normal(size=(6000, 2)) + 40.0 * np.stack([truth == 1, truth == 2], axis=1)
     rows, labels = hierarchical_labels(merge_tree(X, np.ones(6000), rng, merge), 3)
-    assert len(rows) == MAX_ROWS
+    assert len(rows) == 2000
     assert (np.diff(rows) > 0).all()
     np.testing.assert_array_equal(together(labels), together(truth[rows]))
 
@@ -100,9 +99,9 @@ def test_a_sample_counts_rows_by_their_weights() -> None:
     row_weights[1000] = 1000.0
     tree = merge_tree(X, row_weights, np.random.default_rng(1), agglomerate)
     assert tree.rows.min() >= 1000
-    assert tree.weights.sum() == MAX_ROWS
+    assert tree.weights.sum() == 2000
     drawn = tree.weights[tree.distinct]
-    expected = MAX_ROWS * row_weights[tree.rows] / row_weights.sum()
+    expected = 2000 * row_weights[tree.rows] / row_weights.sum()
     assert np.abs(drawn - expected).max() < 1
     _, labels = hierarchical_labels(tree, 4)
     assert set(labels.tolist()) == {0, 1, 2, 3}
@@ -159,7 +158,7 @@ def test_a_line_is_cut_at_quantiles(columns: int) -> None:
 
 
 def test_quantiles_use_all_rows() -> None:
-    x = np.random.default_rng(0).normal(size=3 * MAX_ROWS)
+    x = np.random.default_rng(0).normal(size=3 * 2000)
     rows, labels = hierarchical_labels(merge_tree(x[:, None], np.ones(len(x)), np.random.default_rng(0), None), 4)
     np.testing.assert_array_equal(rows, np.arange(len(x)))
     np.testing.assert_array_equal(np.bincount(labels), np.full(4, 1500))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from bayesgmm.datasets import load_faithful
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.modes import distinct_modes, matching_order, same_optimum
+from bayesgmm.em.prior import ConjugatePrior
 from bayesgmm.em.run import EMRun, EMStatus
 from bayesgmm.params import MixtureParams
 from tests.problems import random_params
@@ -85,3 +86,19 @@ def test_faithful_has_one_optimum_for_two_components_and_several_for_three() -> 
     assert sum(mode.n_runs for mode in three.modes) == 8
     assert three.modes[0].log_likelihood == three.log_likelihood
     assert three.modes[0].params == three.params
+
+
+def test_components_about_one_centre_are_told_apart_by_their_spread() -> None:
+    """Means that differ by less than they are uncertain must not decide which component is which."""
+    wide, narrow = 9.0 * np.eye(2), np.eye(2)
+    reference = MixtureParams.from_covariances([0.5, 0.5], [[0.0, 0.0], [0.1, 0.0]], [wide, narrow])
+    replicate = MixtureParams.from_covariances([0.5, 0.5], [[0.1, 0.0], [0.0, 0.0]], [wide, narrow])
+    np.testing.assert_array_equal(matching_order(replicate, reference), [0, 1])
+    np.testing.assert_array_equal(matching_order(replicate.permuted([1, 0]), reference), [1, 0])
+
+
+def test_under_a_prior_the_best_mode_is_the_best_run() -> None:
+    X = np.random.default_rng(3).normal(size=(30, 2))
+    for seed in range(5):
+        em = fit_em(X, 4, prior=ConjugatePrior(shrinkage=1.0), n_long=10, seed=seed)
+        assert em.modes[0].params == em.params

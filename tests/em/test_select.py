@@ -1,5 +1,8 @@
 """select: the table and its order, criteria, failures as rows, and what it refuses."""
 
+import os
+import signal
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,7 @@ from bayesgmm.em import select as module
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.prior import ConjugatePrior
 from bayesgmm.em.result import EMResult
-from bayesgmm.em.select import Selection, select
+from bayesgmm.em.select import INTERRUPTED, Selection, _fit_cell, select
 from bayesgmm.errors import BayesGMMError, FitError, InputError
 from tests.em.covariance_members import FOURTEEN
 from tests.problems import Array
@@ -223,6 +226,8 @@ class TestRefusals:
         [
             ({"criterion": "BIC"}, "criterion is 'BIC'; choose one of 'bic', 'icl', 'aic', 'nec'"),
             ({"covariance": "VVX"}, "covariance is 'VVX'; choose one of: EII, "),
+            ({"covariance": None}, "covariance is None; choose one of: EII, "),
+            ({"covariance": ["EEE", 3]}, "covariance is 3; choose one of: EII, "),
             ({"covariance": []}, "covariance names no family; give 'all', a name, or names"),
             ({"n_components": []}, "n_components names no number of components"),
             ({"n_components": 0}, "n_components must be a whole number of at least 1; got 0"),
@@ -244,3 +249,23 @@ class TestRefusals:
     def test_a_family_for_one_column(self) -> None:
         with pytest.raises(BayesGMMError, match="'V', which is for one column; X has 2: use 'VII' instead"):
             select(FAITHFUL, 2, covariance="V")
+
+
+def test_a_signal_stops_all_fits_and_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in earnest: the main thread is interrupted while others fit, after three cells."""
+    finished = count(1)
+
+    def fit_and_signal(*args: Any) -> EMResult:
+        em = _fit_cell(*args)
+        if next(finished) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return em
+
+    monkeypatch.setattr(module, "_fit_cell", fit_and_signal)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 3)) + 3 * rng.integers(3, size=(2000, 1))
+    selection = select(X, range(1, 10), n_init=5, tol=0.0, max_iter=200, seed=0, progress=False)
+    assert selection.interrupted
+    assert len(selection.fits) >= 3
+    assert len(selection.failures) > 100
+    assert set(selection.failures.values()) == {INTERRUPTED}
