@@ -81,7 +81,11 @@ def select_model(options: argparse.Namespace) -> int:
 def _table(options: argparse.Namespace) -> tuple[pd.DataFrame, pd.Series | None]:
     """The columns to fit and the known labels, as the command line names them."""
     columns = None if options.columns is None else _names(options.columns)
-    return split_table(read_table(options.data), columns, options.label)
+    table = read_table(options.data)
+    try:
+        return split_table(table, columns, options.label)
+    except InputError as error:
+        raise InputError(f"{options.data}: {error}") from error
 
 
 def _names(text: str) -> list[str]:

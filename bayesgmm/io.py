@@ -19,8 +19,12 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     InputError
-        If the folder does not exist or cannot be written to.
+        If `tree` is no DataTree, or the folder does not exist or cannot be written to.
     """
+    if not isinstance(tree, xr.DataTree):
+        raise InputError(
+            f"save writes an analysis, the DataTree that sample returns or the `tree` of a comparison; got {type(tree).__name__}"
+        )
     target = check_target(path)
     marked = tree.copy()
     marked.attrs = {**tree.attrs, "bayesgmm_schema": SCHEMA_VERSION}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bayesgmm.data.dataset import count_of
 from bayesgmm.errors import InputError, MissingDependencyError
 
 OTHER_DELIMITERS = (";", "\t", "|")
@@ -83,7 +84,7 @@ def split_table(table: pd.DataFrame, columns: Sequence[str] | None, label: str |
         raise InputError(f"column {label!r} is both among the columns to fit and the label: take it out of one")
     labels = None if label is None else table[label]
     if labels is not None and labels.isna().any():
-        raise InputError(f"column {label!r} has {int(labels.isna().sum())} missing labels; every row needs one")
+        raise InputError(f"column {label!r} has {count_of(int(labels.isna().sum()), 'missing label')}; every row needs one")
     if columns is not None:
         return table[list(columns)], labels
     return table if label is None else table.drop(columns=label), labels

@@ -174,6 +174,13 @@ def test_headers_that_would_shift_columns(tmp_path, capsys, content, words):
     assert words in refused(capsys, "fit", tmp_path / "table.csv", "-k", "1", "--out", tmp_path)
 
 
+def test_missing_labels_are_named_with_the_file(tmp_path, capsys):
+    path = tmp_path / "gaps.csv"
+    bg.load_faithful().head(30).assign(park=["Yellowstone"] * 29 + [None]).to_csv(path, index=False)
+    message = refused(capsys, "select", path, "--label", "park", "--out", tmp_path)
+    assert f"{path}: column 'park' has 1 missing label; every row needs one" in message
+
+
 def test_label_among_the_columns_is_refused(csv, tmp_path, capsys):
     message = refused(capsys, "fit", csv, "-k", "2", "--columns", "eruptions,park", "--label", "park", "--out", tmp_path)
     assert "both among the columns to fit and the label" in message

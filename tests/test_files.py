@@ -71,6 +71,12 @@ def test_no_such_file(tmp_path: Path, place: str, words: str):
         bg.load(tmp_path / place)
 
 
+def test_what_is_no_analysis_is_not_saved(tmp_path):
+    with pytest.raises(bg.InputError, match=r"save writes an analysis, .*; got dict"):
+        bg.save({}, tmp_path / "tree.nc")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_folder_is_named(tree, tmp_path):
     with pytest.raises(bg.InputError, match=r"the folder .*nowhere does not exist"):
         bg.save(tree, tmp_path / "nowhere" / "tree.nc")

@@ -1,6 +1,6 @@
 """bootstrap_lrt: tests of K against K + 1 components."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -10,25 +10,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 
 from bayesgmm.data import Dataset, check_count, check_probability, check_row_weights, check_seed, validate
-from bayesgmm.em.fit import SHORT_ITERATIONS, Problem, RunSettings, check_settings, fit_starts, make_problem
+from bayesgmm.em.fit import SHORT_ITERATIONS, Problem, RunSettings, check_fittable, check_settings, fit_starts, make_problem
 from bayesgmm.em.initialise import (
     SAMPLE_ROWS,
     StartSample,
-    start_from_memberships,
     start_sample,
     starting_memberships,
     starting_points,
 )
+from bayesgmm.em.refinements import refinements
 from bayesgmm.em.resampling import WORTH_THREADS
 from bayesgmm.em.result import EMResult, sample_mixture
 from bayesgmm.em.run import EMRun, run_em
 from bayesgmm.em.step import Collapsed, MStep
 from bayesgmm.errors import FitError, InputError
 from bayesgmm.families import CovarianceFamily, family_named
-from bayesgmm.kernels.density import compute_log_density, compute_responsibilities
 from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.threads import available_threads
 from bayesgmm.params import MixtureParams
@@ -36,17 +34,14 @@ from bayesgmm.progress import progress_bars
 
 Array = NDArray[np.float64]
 
-N_CANDIDATES = 64
-"""Rows, drawn at random, that are tried as the place of a further component."""
-
-LARGEST_EXPONENT = 300.0
-"""Where a density ratio is cut off, so that its sum over the rows stays finite."""
-
 REPLICATE_TOL, REPLICATE_ITERATIONS = 1e-3, 2000
 """Where the runs on a bootstrap sample end: distance to the limit in nats, and iterations."""
 
 REPLICATE_LONG = 2
 """How many starts of K + 1 components on a bootstrap sample, the best after a short run, go on to their limit."""
+
+ROWS_PER_COMPONENT = 2
+"""The weights of the rows must sum to at least as many for each component, for samples of that size to be fitted."""
 
 DEFAULT_LEVEL = 0.05
 
@@ -94,7 +89,8 @@ def bootstrap_lrt(
     level : float, optional
         Stop after the first K whose p-value is above this; None goes on to `max_components`.
     n_init, tol, max_iter, sample_weight
-        As in `fit_em`, for the fits of the data. Each sample has as many rows as the weights sum to.
+        As in `fit_em`, for the fits of the data. Each sample has as many rows as the weights sum to, at least 2 for each
+        component.
     seed : int, Generator or None
         The same seed gives the same table, whatever the number of threads.
     progress : bool, optional
@@ -107,8 +103,8 @@ def bootstrap_lrt(
         p_value, critical_value (what the statistic must exceed to be significant at `level`, or at 0.05 where that is None; NaN
         where there are too few samples to say), n_boot (samples fitted), n_failed (those among them in which every start
         collapsed; they do not count) and advice. The p-value is (1 + number of samples with as large a statistic) / (1 + number
-        of samples). Where K + 1 components cannot be fitted to the data, the numbers are NaN, the tests end, and the advice is
-        the reason. Ctrl-C returns the samples done by then.
+        of samples); it is NaN where no sample could be fitted, and the tests end. Where K + 1 components cannot be fitted to the
+        data, the numbers are NaN, the tests end, and the advice is the reason. Ctrl-C returns the samples done by then.
 
     Raises
     ------
@@ -139,6 +135,8 @@ def bootstrap_lrt(
             )
     row_weights = None if sample_weight is None else check_row_weights(sample_weight, dataset.n_samples)
     sample_stream, *streams = np.random.default_rng(check_seed(seed)).spawn(1 + max_components)
+    check_fittable(dataset, 1, row_weights)
+    _require_row_counts(row_weights, 2)
     sample = start_sample(dataset, row_weights, sample_stream)
     data = _Data(dataset, family, row_weights, sample, n_init, RunSettings(tol, max_iter, available_threads()))
     return _test_in_turn(data, streams, n_boot, level, progress)
@@ -161,6 +159,7 @@ class _Data:
     def fit(self, n_components: int, null: MixtureParams | None, rng: np.random.Generator) -> EMResult:
         """The best of the usual starts and, where there is a null mixture (in the units of the data), of its refinements."""
         problem = self.problem(n_components)
+        _require_row_counts(self.row_weights, n_components)
         n_init = self.n_init if n_components > 1 else 1
         memberships = starting_memberships("auto", n_init, self.sample, n_components, rng)
         starts = starting_points(memberships, self.sample, problem.m_step)
@@ -172,6 +171,16 @@ class _Data:
         every = chain(refined, starts)
         n_starts = len(refined) + n_init
         return fit_starts(problem, every, n_starts, self.settings, n_long=n_starts, sample=self.sample, progress=False)
+
+
+def _require_row_counts(row_weights: Array | None, n_components: int) -> None:
+    """Raise InputError where samples of as many rows as the weights sum to are too small for K components."""
+    if row_weights is not None and row_weights.sum() < ROWS_PER_COMPONENT * n_components:
+        raise InputError(
+            f"sample_weight sums to {row_weights.sum():.3g}, which is the number of rows of each bootstrap sample: weights must "
+            f"count rows here, and sum to at least {ROWS_PER_COMPONENT * n_components} for {n_components} components; "
+            "do not normalise them"
+        )
 
 
 class _Bootstrap(NamedTuple):
@@ -198,8 +207,9 @@ def _test_in_turn(
             report = partial(bars.update, task, advance=1, note="")
             bootstrap = _bootstrap(data.problem(n_components), null.params, boot_stream.spawn(n_boot), report)
             rows.append(_row(null, alternative, bootstrap, level))
-            accepted = level is not None and not rows[-1]["p_value"] <= level
-            if accepted or bootstrap.interrupted or alternative.interrupted:
+            p_value = rows[-1]["p_value"]
+            accepted = level is not None and p_value > level
+            if accepted or np.isnan(p_value) or bootstrap.interrupted or alternative.interrupted:
                 break
             null = alternative
     return pd.DataFrame(rows, columns=COLUMNS).astype({"n_boot": "Int64", "n_failed": "Int64"})
@@ -212,6 +222,11 @@ def _row(null: EMResult, alternative: EMResult, bootstrap: _Bootstrap, level: fl
     drawn = np.sort(bootstrap.statistics[~np.isnan(bootstrap.statistics)])
     advice = [f"K = {fit.params.n_components}: {sign}" for fit in (null, alternative) for sign in fit.spurious]
     advice += [f"K = {fit.params.n_components}: {fit.status}" for fit in (null, alternative) if not fit.converged]
+    if len(bootstrap.statistics) and not len(drawn):
+        advice.append(
+            f"no p-value, so neither accepted nor rejected: in all {len(bootstrap.statistics)} samples every start collapsed; "
+            "use a simpler covariance family"
+        )
     if bootstrap.interrupted:
         advice.append(f"stopped by the user after {len(bootstrap.statistics)} samples")
     return {
@@ -219,7 +234,7 @@ def _row(null: EMResult, alternative: EMResult, bootstrap: _Bootstrap, level: fl
         "log_likelihood_null": null.log_likelihood,
         "log_likelihood_alternative": log_likelihood,
         "statistic": statistic,
-        "p_value": (1 + np.sum(drawn >= statistic)) / (1 + len(drawn)),
+        "p_value": (1 + np.sum(drawn >= statistic)) / (1 + len(drawn)) if len(drawn) else np.nan,
         "critical_value": _critical_value(drawn, DEFAULT_LEVEL if level is None else level),
         "n_boot": len(bootstrap.statistics),
         "n_failed": len(bootstrap.statistics) - len(drawn),
@@ -281,47 +296,3 @@ def replicate_statistic(null: MixtureParams, m_step: MStep, n_samples: int, rng:
 
 def _log_likelihood(run: EMRun) -> float:
     return run.log_likelihood
-
-
-def refinements(
-    Z: Array, row_weights: Array, params: MixtureParams, m_step: MStep, rng: np.random.Generator
-) -> Iterator[tuple[str, MixtureParams | Collapsed]]:
-    """Starts of K + 1 components from K fitted ones: each cut in two, and a new one of the shape of each.
-
-    Everything in the coordinates of the M-step; Z (n, D) are rows with weights (n,).
-    """
-    arrays = params.weights, params.means, params.scale_trils
-    responsibilities = compute_responsibilities(Z, *arrays)
-    log_density = compute_log_density(Z, *arrays)
-    candidates = Z if len(Z) <= N_CANDIDATES else Z[rng.choice(len(Z), N_CANDIDATES, replace=False)]
-    for k in range(params.n_components):
-        cut = _cut_in_two(Z, responsibilities, params, k)
-        yield f"component {k} cut in two", start_from_memberships(Z, cut * row_weights[:, None], m_step)
-        share = _share_of_new(Z, row_weights, log_density, candidates, params, k)
-        added = np.column_stack([responsibilities * (1 - share)[:, None], share])
-        yield f"a component like {k} added", start_from_memberships(Z, added * row_weights[:, None], m_step)
-
-
-def _cut_in_two(Z: Array, responsibilities: Array, params: MixtureParams, k: int) -> Array:
-    """Responsibilities (n, K + 1) with those of component k divided by the plane through its mean across its longest axis."""
-    _, axes = np.linalg.eigh(params.covariances[k])
-    beyond = (Z - params.means[k]) @ axes[:, -1] > 0
-    cut = np.column_stack([responsibilities, responsibilities[:, k] * beyond])
-    cut[:, k] *= ~beyond
-    return cut
-
-
-def _share_of_new(Z: Array, row_weights: Array, log_density: Array, candidates: Array, params: MixtureParams, k: int) -> Array:
-    """Responsibility (n,) of a new component with the covariance of component k, at the candidate (C, D) that gains most.
-
-    A little of a density f raises the log-likelihood of a mixture p by its weight times sum_n f(x_n) / p(x_n) - N (the gradient
-    function of Lindsay 1983), so the largest sum shows where the data exceed the fitted density most.
-    """
-    scale_tril = params.scale_trils[k]
-    whitened, centres = (solve_triangular(scale_tril, points.T, lower=True) for points in (Z, candidates))
-    squares = (whitened**2).sum(axis=0)[:, None] + (centres**2).sum(axis=0) - 2 * whitened.T @ centres
-    log_norm = np.log(np.diag(scale_tril)).sum() + 0.5 * params.n_features * np.log(2 * np.pi)
-    ratios = np.exp(np.minimum(-0.5 * squares - log_norm - log_density[:, None], LARGEST_EXPONENT))
-    ratio = ratios[:, (row_weights @ ratios).argmax()]
-    weight = 1 / (params.n_components + 1)
-    return weight * ratio / (1 - weight + weight * ratio)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-BOUNDABLE = ("VII", "VVI", "VVV")
+BOUNDABLE = ("V", "VII", "VVI", "VVV")
 """Families for which cutting the eigenvalues of the free M-step is the bounded M-step: every component is on its own."""
 
 
@@ -21,6 +21,12 @@ def bound_eigenvalues(covariances: Array, counts: Array, max_ratio: float) -> Ar
         return covariances
     cut = _cut(eigenvalues, _best_threshold(eigenvalues, counts, max_ratio), max_ratio)
     return np.einsum("kij,kj,klj->kil", vectors, cut, vectors)
+
+
+def attains_bound(scale_trils: Array, max_ratio: float) -> bool:
+    """Whether the eigenvalues of the covariances L_k L_k' (K, D, D) are as far apart as the bound allows, up to rounding."""
+    singular_values = np.linalg.svd(scale_trils, compute_uv=False)
+    return bool((singular_values.max() / singular_values.min()) ** 2 >= max_ratio * (1 - 1e-6))
 
 
 def _cut(eigenvalues: Array, threshold: float, max_ratio: float) -> Array:

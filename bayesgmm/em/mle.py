@@ -51,9 +51,9 @@ def fit_mle(X: Any, labels: Any, *, covariance: str = "VVV", sample_weight: Any 
     params = start_from_rows(problem.rows, np.eye(len(distinct))[codes], problem.m_step)
     if isinstance(params, Collapsed):
         raise FitError(
-            f"the group labelled {distinct[params.component]!r} has no proper covariance in family {problem.m_step.family.name}: "
-            f"it {params.what} ({params.count:.3g} rows in {dataset.n_features} columns). Use a family with fewer parameters, "
-            "such as EEE or VVI, or merge the group with another"
+            f"the group labelled {str(distinct[params.component])!r} has no proper covariance in family "
+            f"{problem.m_step.family.name}: it {params.what} ({params.count:.3g} rows in {dataset.n_features} columns). "
+            "Use a family with fewer parameters, such as EEE or VVI, or merge the group with another"
         )
     log_likelihood = problem.m_step.moments(problem.rows, params).log_likelihood
     run = EMRun(params, log_likelihood, np.array([log_likelihood]), EMStatus.CLOSED_FORM, "labels")

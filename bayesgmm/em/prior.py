@@ -13,7 +13,7 @@ from bayesgmm.params import MixtureParams
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConjugatePrior:
     r"""Normal-inverse-Wishart prior on each component's mean and covariance, for `fit_em(..., prior=)`.
 
@@ -35,7 +35,12 @@ class ConjugatePrior:
     Notes
     -----
     Where one covariance is shared by all components (EII, EEI, EEE) it is given its prior once; in every other family each
-    component's covariance is.
+    component's covariance is. Priors are compared by value; `mean` and `scale` are copied and read-only.
+
+    Raises
+    ------
+    InputError
+        Values that are no numbers, or out of range; what only the data show (shapes, definiteness) is raised by the fit.
     """
 
     shrinkage: float = 0.01
@@ -48,6 +53,21 @@ class ConjugatePrior:
             raise InputError(f"ConjugatePrior: shrinkage must be a number of at least 0; got {self.shrinkage!r}")
         if self.degrees_of_freedom is not None and not (_is_number(self.degrees_of_freedom) and self.degrees_of_freedom > 0):
             raise InputError(f"ConjugatePrior: degrees_of_freedom must be a positive number; got {self.degrees_of_freedom!r}")
+        for name, value, n_dims in (("mean", self.mean, 1), ("scale", self.scale, 2)):
+            if value is not None:
+                object.__setattr__(self, name, _read_only(value, n_dims, name))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ConjugatePrior):
+            return NotImplemented
+        return (
+            self.shrinkage == other.shrinkage
+            and self.degrees_of_freedom == other.degrees_of_freedom
+            and _same(self.mean, other.mean)
+            and _same(self.scale, other.scale)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # compared by value, holds arrays
 
 
 class PseudoEstimates(NamedTuple):
@@ -102,8 +122,10 @@ def resolve_prior(
     covariance: Array,
 ) -> PseudoRows:
     """The prior in standardised coordinates (x - location) / scale; `covariance` (D, D) is that of the data in them."""
+    if not isinstance(prior, ConjugatePrior):
+        raise InputError(f"prior must be a ConjugatePrior, such as ConjugatePrior() with its defaults; got {prior!r:.80}")
     n_features = len(location)
-    mean = np.zeros(n_features) if prior.mean is None else (_array(prior.mean, (n_features,), "mean") - location) / scale
+    mean = np.zeros(n_features) if prior.mean is None else (_of_shape(prior.mean, (n_features,), "mean") - location) / scale
     degrees_of_freedom = n_features + 2.0 if prior.degrees_of_freedom is None else float(prior.degrees_of_freedom)
     if degrees_of_freedom <= n_features - 1:
         raise InputError(
@@ -113,7 +135,7 @@ def resolve_prior(
     if prior.scale is None:
         scatter = covariance / n_components ** (2 / n_features)
     else:
-        scatter = _array(prior.scale, (n_features, n_features), "scale") / np.outer(scale, scale)
+        scatter = _of_shape(prior.scale, (n_features, n_features), "scale") / np.outer(scale, scale)
         if not np.allclose(scatter, scatter.T) or np.linalg.eigvalsh(scatter)[0] <= 0:
             raise InputError("ConjugatePrior: scale must be symmetric and positive definite")
     is_shared = family.n_covariance_parameters(2, n_features) == family.n_covariance_parameters(1, n_features)
@@ -126,11 +148,27 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
-def _array(value: ArrayLike, shape: tuple[int, ...], name: str) -> Array:
+def _read_only(value: ArrayLike, n_dims: int, name: str) -> Array:
+    """A copy of `value`; InputError unless it is `n_dims`-dimensional and finite."""
+    said = f"ConjugatePrior: {name} must be finite numbers of shape {'(D,)' if n_dims == 1 else '(D, D)'}"
     try:
-        array = np.asarray(value, dtype=np.float64)
+        array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"ConjugatePrior: {name} must be finite numbers of shape {shape}; got {value!r}") from None
-    if array.shape != shape or not np.isfinite(array).all():
-        raise InputError(f"ConjugatePrior: {name} must be finite numbers of shape {shape}; got shape {array.shape}")
+        raise InputError(f"{said}; got {value!r}") from None
+    if array.ndim != n_dims or not np.isfinite(array).all():
+        raise InputError(f"{said}; got {value!r}")
+    array.setflags(write=False)
     return array
+
+
+def _of_shape(value: ArrayLike, shape: tuple[int, ...], name: str) -> Array:
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != shape:
+        raise InputError(f"ConjugatePrior: {name} must have shape {shape} for these data; got shape {array.shape}")
+    return array
+
+
+def _same(first: ArrayLike | None, second: ArrayLike | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return np.array_equal(first, second)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.data import check_columns, validate
 from bayesgmm.em.modes import EMMode, distinct_modes
+from bayesgmm.em.prior import ConjugatePrior
 from bayesgmm.em.run import EMRun, EMStatus
 from bayesgmm.em.spurious import spurious_signs
 from bayesgmm.errors import InputError
@@ -44,6 +45,10 @@ class EMResult:
         Whether the user stopped the fit before the last restart.
     labels : tuple of str
         What the components are called, where `fit_mle` was given labels; empty otherwise.
+    prior : ConjugatePrior or None
+        The prior of a maximum a posteriori fit, as it was given; None for maximum likelihood.
+    max_eigenvalue_ratio : float or None
+        The bound on the eigenvalues of the covariances that the fit was given, if any.
     """
 
     runs: tuple[EMRun, ...]
@@ -55,6 +60,8 @@ class EMResult:
     entropy: float
     interrupted: bool = False
     labels: tuple[str, ...] = ()
+    prior: ConjugatePrior | None = None
+    max_eigenvalue_ratio: float | None = None
 
     @property
     def params(self) -> MixtureParams:
@@ -105,7 +112,10 @@ class EMResult:
 
     @property
     def trace(self) -> Array:
-        """Log-likelihood of the best run's start and after each of its iterations, shape (n_iter + 1,)."""
+        """Log-likelihood of the best run's start and after each of its iterations, shape (n_iter + 1,).
+
+        Under a prior it is the log-likelihood plus the log prior density, without the latter's constant.
+        """
         return self.runs[0].trace
 
     @cached_property
@@ -202,6 +212,7 @@ def _to_dataset(em: EMResult) -> xr.Dataset:
             "run_init": ("run", [run.init for run in em.runs]),
             "run_reason": ("run", [run.reason for run in em.runs]),
             **({"labels": ("cluster", list(em.labels))} if em.labels else {}),
+            **_prior_variables(em.prior),
         },
         coords={"cluster": np.arange(n_components), "feature": list(em.columns), "feature_bis": list(em.columns)},
         attrs={
@@ -213,13 +224,46 @@ def _to_dataset(em: EMResult) -> xr.Dataset:
             "interrupted": int(em.interrupted),
             "log_likelihood": em.log_likelihood,
             "bic": em.bic,
+            **_prior_attributes(em.prior),
+            **({} if em.max_eigenvalue_ratio is None else {"max_eigenvalue_ratio": em.max_eigenvalue_ratio}),
         },
+    )
+
+
+def _prior_variables(prior: ConjugatePrior | None) -> dict[str, tuple[tuple[str, ...], Any]]:
+    """What of the prior was given as arrays."""
+    variables: dict[str, tuple[tuple[str, ...], Any]] = {}
+    if prior is not None and prior.mean is not None:
+        variables["prior_mean"] = ("feature",), prior.mean
+    if prior is not None and prior.scale is not None:
+        variables["prior_scale"] = ("feature", "feature_bis"), prior.scale
+    return variables
+
+
+def _prior_attributes(prior: ConjugatePrior | None) -> dict[str, float]:
+    """What of the prior was given as numbers; `prior_shrinkage` is there wherever there is a prior."""
+    if prior is None:
+        return {}
+    given = {} if prior.degrees_of_freedom is None else {"prior_degrees_of_freedom": float(prior.degrees_of_freedom)}
+    return {"prior_shrinkage": float(prior.shrinkage), **given}
+
+
+def _prior_from_dataset(dataset: xr.Dataset) -> ConjugatePrior | None:
+    if "prior_shrinkage" not in dataset.attrs:
+        return None
+    degrees_of_freedom = dataset.attrs.get("prior_degrees_of_freedom")
+    return ConjugatePrior(
+        shrinkage=float(dataset.attrs["prior_shrinkage"]),
+        mean=dataset["prior_mean"].values if "prior_mean" in dataset else None,
+        degrees_of_freedom=None if degrees_of_freedom is None else float(degrees_of_freedom),
+        scale=dataset["prior_scale"].values if "prior_scale" in dataset else None,
     )
 
 
 def em_result_from_dataset(dataset: xr.Dataset) -> EMResult:
     """The EMResult that `EMResult.to_dataset` was called on."""
     runs = tuple(_run_from_dataset(dataset.isel(run=r)) for r in range(dataset.sizes["run"]))
+    max_eigenvalue_ratio = dataset.attrs.get("max_eigenvalue_ratio")
     return EMResult(
         runs=runs,
         covariance=str(dataset.attrs["covariance"]),
@@ -230,6 +274,8 @@ def em_result_from_dataset(dataset: xr.Dataset) -> EMResult:
         entropy=float(dataset.attrs["entropy"]),
         interrupted=bool(dataset.attrs["interrupted"]),
         labels=tuple(str(label) for label in dataset["labels"].values) if "labels" in dataset else (),
+        prior=_prior_from_dataset(dataset),
+        max_eigenvalue_ratio=None if max_eigenvalue_ratio is None else float(max_eigenvalue_ratio),
     )
 
 

@@ -8,7 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesgmm.data import Dataset, check_columns, check_count, check_probability, check_row_weights, check_seed, validate
+from bayesgmm.em.bounds import attains_bound
 from bayesgmm.em.coordinates import Coordinates, coordinates_around
+from bayesgmm.em.fit import make_problem
 from bayesgmm.em.information import Information, delta_errors, information_at, responsibility_errors, square_root
 from bayesgmm.em.intervals import Quantities, interval_table, quantities_of
 from bayesgmm.em.resampling import (
@@ -25,7 +27,6 @@ from bayesgmm.em.resampling import (
 )
 from bayesgmm.em.result import EMResult
 from bayesgmm.em.standardise import standardised_rows
-from bayesgmm.em.step import MStep
 from bayesgmm.errors import InputError
 from bayesgmm.families import family_named
 from bayesgmm.kernels.density import compute_log_density
@@ -154,7 +155,7 @@ def standard_errors(
     Parameters
     ----------
     em : EMResult
-        As `fit_em` returned it.
+        As `fit_em` returned it, with or without a prior or an eigenvalue bound.
     X : (N, D) array or frame
         The data it was fitted to.
     method : str
@@ -179,15 +180,17 @@ def standard_errors(
     Raises
     ------
     InputError
-        Bad arguments; X or sample_weight are not those of the fit; or the information is singular or indefinite at the estimate:
-        the message names the coordinates.
+        Bad arguments; X or sample_weight are not those of the fit; the fit is of labelled data; "information" or "sandwich" of a
+        fit with a prior or at its eigenvalue bound; or the information is singular or indefinite at the estimate: the message
+        names the coordinates.
     FitError
         Fewer than two replicates did not collapse.
 
     Notes
     -----
-    Every replicate is fitted from the estimate and its components are matched to the estimate's. Replicates that collapse are
-    left out and counted. Ctrl-C keeps the replicates that were finished by then.
+    Every replicate is fitted from the estimate, with its prior (defaults taken from X once) and its eigenvalue bound, and its
+    components are matched to the estimate's. Replicates that collapse are left out and counted. Ctrl-C keeps the replicates that
+    were finished by then.
     """
     if method not in get_args(Method):
         raise InputError(f"method is {method!r}; choose one of: {', '.join(get_args(Method))}")
@@ -196,15 +199,24 @@ def standard_errors(
     rng = np.random.default_rng(check_seed(seed))
     dataset = validate(X)
     row_weights = np.ones(dataset.n_samples) if sample_weight is None else check_row_weights(sample_weight, dataset.n_samples)
+    _require_unlabelled(em)
     _require_data_of_fit(em, dataset, row_weights)
     notes: tuple[str, ...] = () if em.converged else (f"the fit is not at its limit: {em.status}",)
     if method in ("information", "sandwich"):
+        _require_free_maximum(em, method, dataset, row_weights)
         return _by_information(em, dataset.X, row_weights, method, ci_prob, notes)
     plan = _plan_of(method, row_weights, n_boot, rng)
-    family = family_named(em.covariance)
-    rows, m_step, tol = standardised_rows(dataset, row_weights, family), MStep(family), REFIT_TOL[method]
+    problem = make_problem(
+        dataset,
+        em.params.n_components,
+        family_named(em.covariance),
+        row_weights=row_weights,
+        prior=em.prior,
+        max_eigenvalue_ratio=em.max_eigenvalue_ratio,
+    )
+    rows, m_step, tol = problem.rows, problem.m_step, REFIT_TOL[method]
     again = refit(rows, row_weights, em.params, m_step, tol, REFIT_MAX_ITER)
-    notes += _off_the_optimum(float(again.trace[-1] - again.trace[0]))
+    notes += _off_the_optimum(float(again.trace[-1] - again.trace[0]), "posterior density" if em.prior else "likelihood")
     replicates = fit_replicates(rows, em.params, m_step, plan, tol=tol, max_iter=REFIT_MAX_ITER, progress=progress)
     return _by_replicates(em, replicates, method, ci_prob, notes)
 
@@ -221,6 +233,35 @@ def _require_data_of_fit(em: EMResult, dataset: Dataset, row_weights: Array) -> 
             f"X and sample_weight are not those that em was fitted to: its log-likelihood is {em.log_likelihood:.6f}, on these "
             f"rows it is {log_likelihood:.6f}; pass the same X and the same sample_weight to fit_em and standard_errors"
         )
+
+
+def _require_unlabelled(em: EMResult) -> None:
+    """InputError for a fit of labelled data: replicates by EM and the information of X alone answer for another estimate."""
+    if em.labels:
+        raise InputError(
+            "em is a fit of labelled data (fit_mle): these standard errors are of estimates that do not know the labels. "
+            "Fit the same rows by fit_em, or bootstrap rows and labels together and call fit_mle on each draw"
+        )
+
+
+def _require_free_maximum(em: EMResult, method: Method, dataset: Dataset, row_weights: Array) -> None:
+    """InputError where the estimate need not be a stationary point of the likelihood: with a prior, or at a bound."""
+    if em.prior is not None:
+        what = "a prior"
+    elif em.max_eigenvalue_ratio is not None and _attains_its_bound(em, em.max_eigenvalue_ratio, dataset, row_weights):
+        what = f"eigenvalues at their bound, max_eigenvalue_ratio={em.max_eigenvalue_ratio:g}"
+    else:
+        return
+    raise InputError(
+        f"method={method!r} is for maximum likelihood, but em was fitted with {what}: use method='bootstrap', whose "
+        "replicates are fitted in the same way"
+    )
+
+
+def _attains_its_bound(em: EMResult, max_eigenvalue_ratio: float, dataset: Dataset, row_weights: Array) -> bool:
+    """Whether the bound, which is on covariances in EM's units, is active."""
+    scale = standardised_rows(dataset, row_weights, family_named(em.covariance)).scale
+    return attains_bound(em.params.scale_trils / scale[:, None], max_eigenvalue_ratio)
 
 
 def _by_information(
@@ -253,9 +294,9 @@ def _by_information(
     )
 
 
-def _off_the_optimum(gain: float) -> tuple[str, ...]:
-    """A note if the log-likelihood rises by more than rounding and the tolerance of EM from the estimate."""
-    return (f"the estimate is no maximum of the likelihood, which rises by {gain:.3g} from it",) if gain > OFF_THE_OPTIMUM else ()
+def _off_the_optimum(gain: float, what: str = "likelihood") -> tuple[str, ...]:
+    """A note if the logarithm of what EM maximises rises by more than rounding and the tolerance of EM from the estimate."""
+    return (f"the estimate is no maximum of the {what}, which rises by {gain:.3g} from it",) if gain > OFF_THE_OPTIMUM else ()
 
 
 def _inverse_root(information: Information, names: tuple[str, ...], total_weight: float) -> Array:

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bayesgmm.em.select import Selection
+from bayesgmm.errors import InputError
 from bayesgmm.families import FAMILIES
 from bayesgmm.plots.geometry import Array
 from bayesgmm.plots.style import COMPONENT_COLOURS, INK, MUTED, house_style, new_figure
@@ -51,7 +52,9 @@ class SelectionData:
 
 
 def selection_data(selection: Selection) -> SelectionData:
-    """The criterion of every fit."""
+    """The criterion of every fit; InputError where `selection` is not what `select` returns."""
+    if not isinstance(selection, Selection):
+        raise InputError(f"plot_selection draws the Selection that select returns; got {type(selection).__name__}")
     table = selection.table
     sizes = tuple(sorted(int(size) for size in table["n_components"].unique()))
     values = table.set_index(["covariance", "n_components"])[selection.criterion].to_dict()
@@ -103,6 +106,11 @@ def plot_selection(selection: Selection, *, figure_data: bool = False) -> Figure
     Returns
     -------
     matplotlib.figure.Figure or SelectionData
+
+    Raises
+    ------
+    InputError
+        If `selection` is something else.
     """
     data = selection_data(selection)
     if figure_data:

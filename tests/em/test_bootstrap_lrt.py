@@ -9,12 +9,7 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm.data import validate
 from bayesgmm.em import bootstrap_lrt as module
-from bayesgmm.em.bootstrap_lrt import refinements
-from bayesgmm.em.fit import make_problem
-from bayesgmm.em.step import Collapsed
-from bayesgmm.families import family_named
 
 MCLUST = json.loads((Path(__file__).parents[1] / "reference" / "bootstrap_lrt_mclust.json").read_text())["results"]
 DATA = {"faithful": bg.load_faithful, "iris": lambda: bg.load_iris().drop(columns="species")}
@@ -119,6 +114,40 @@ def test_data_that_allow_no_more_components_end_with_the_reason():
     assert np.isnan(table["p_value"].iloc[-1])
 
 
+@pytest.mark.parametrize("level", [0.05, None])
+def test_without_a_fitted_sample_nothing_is_accepted(monkeypatch, level):
+    monkeypatch.setattr(module, "replicate_statistic", lambda *_: np.nan)
+    table = bg.bootstrap_lrt(bg.load_faithful(), covariance="EII", max_components=4, n_boot=19, level=level, n_init=1, seed=0)
+    assert len(table) == 1
+    assert np.isnan(table["p_value"][0])
+    assert np.isnan(table["critical_value"][0])
+    assert (table["n_boot"][0], table["n_failed"][0]) == (19, 19)
+    assert "neither accepted nor rejected: in all 19 samples every start collapsed" in table["advice"][0]
+
+
+def test_normalised_weights_are_refused():
+    X = bg.load_faithful().head(120)
+    with pytest.raises(bg.InputError, match=r"sample_weight sums to 1, .* weights must count rows here, and sum to at least 4"):
+        bg.bootstrap_lrt(X, sample_weight=np.full(120, 1 / 120))
+
+
+def test_weights_of_too_few_rows_end_the_tests():
+    X = bg.load_faithful().head(120)
+    arguments = {"covariance": "EII", "max_components": 4, "n_boot": 3, "level": None, "n_init": 1, "seed": 0}
+    table = bg.bootstrap_lrt(X, sample_weight=np.full(120, 5 / 120), **arguments)
+    assert list(table["n_components_null"]) == [1, 2]
+    assert np.isnan(table["p_value"][1])
+    assert "sum to at least 6 for 3 components" in table["advice"][1]
+
+
+def test_data_that_cannot_be_fitted_are_named():
+    X = bg.load_faithful()
+    with pytest.raises(bg.InputError, match=r"1 constant column out of 3: 'one' \(always 1\)"):
+        bg.bootstrap_lrt(X.assign(one=1.0))
+    with pytest.raises(bg.InputError, match=r"X has 1 row, .*rows with a sample_weight of 0 are not counted"):
+        bg.bootstrap_lrt(X, sample_weight=np.eye(len(X))[3])
+
+
 def test_whole_weights_stand_for_repeated_rows():
     X = bg.load_faithful().head(40)
     weights = np.tile([1, 3], 20)
@@ -127,33 +156,6 @@ def test_whole_weights_stand_for_repeated_rows():
     repeated = bg.bootstrap_lrt(X.loc[X.index.repeat(weights)], **arguments)
     np.testing.assert_allclose(weighted["statistic"], repeated["statistic"], rtol=1e-6)
     np.testing.assert_allclose(weighted["log_likelihood_null"], repeated["log_likelihood_null"], rtol=1e-10)
-
-
-@pytest.mark.parametrize("name", ["EII", "EVI", "EEE", "VVE", "VEV", "VVV"])
-def test_refinements_are_two_for_each_component_and_of_the_family(name):
-    data, rng = validate(bg.load_faithful()), np.random.default_rng(8)
-    problem = make_problem(data, 3, family_named(name))
-    scale, location = problem.rows.scale, problem.rows.location
-    null = bg.fit_em(bg.load_faithful(), 2, covariance=name, n_init=1, seed=0).params.affine(1 / scale, -location / scale)
-    Z = (data.X - location) / scale
-    starts = list(refinements(Z, np.ones(len(Z)), null, problem.m_step, rng))
-    assert len(starts) == 4
-    for _, start in starts:
-        assert not isinstance(start, Collapsed)
-        assert start.n_components == 3
-        if name[0] == "E":
-            volumes = np.linalg.det(start.covariances)
-            np.testing.assert_allclose(volumes, volumes[0], rtol=1e-6)
-
-
-def test_a_new_component_is_put_where_the_data_exceed_the_density():
-    rng = np.random.default_rng(9)
-    X = np.concatenate([rng.normal(size=(200, 1)), rng.normal(6.0, 0.5, size=(15, 1))])
-    problem = make_problem(validate(X), 2, family_named("V"))
-    Z = (X - problem.rows.location) / problem.rows.scale
-    null = bg.fit_em(Z[:200], 1, covariance="V", seed=0).params
-    starts = dict(refinements(Z, np.ones(len(Z)), null, problem.m_step, rng))
-    assert starts["a component like 0 added"].means[1, 0] == pytest.approx(Z[200:].mean(), abs=0.3)
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,18 @@ class TestRefusals:
         with pytest.raises(InputError, match=r"labels must have shape \(150,\), one for each row; got shape"):
             fit_mle(X, labels)
 
+    def test_labels_of_several_kinds(self) -> None:
+        labels = SPECIES.astype(object)
+        labels[4] = 1
+        with pytest.raises(InputError, match="labels: the label vector holds int and str, which cannot be sorted"):
+            fit_mle(X, labels)
+
+    def test_labels_are_named_as_the_user_wrote_them(self) -> None:
+        labels = SPECIES.astype(str)
+        labels[7] = "solitary"
+        with pytest.raises(FitError, match="the group labelled 'solitary' has"):
+            fit_mle(X, labels)
+
     def test_a_class_of_one_row(self) -> None:
         labels = SPECIES.copy()
         labels[7] = "solitary"

@@ -1,5 +1,6 @@
 """Maximum a posteriori EM: the formulas of Fraley and Raftery (2007), the prior's density, and what it prevents."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,43 @@ class TestUnits:
         np.testing.assert_allclose(moved_em.params.correlations, expected.correlations, rtol=0, atol=1e-9)
 
 
+class TestValue:
+    def test_priors_are_compared_by_value(self) -> None:
+        same = ConjugatePrior(2.5, np.array([0.3, -0.2]), 5.5, ((1.2, 0.3), (0.3, 0.8)))
+        assert same == GIVEN
+        assert ConjugatePrior() == ConjugatePrior()
+        assert ConjugatePrior() != "prior"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"shrinkage": 1.0},
+            {"mean": [0.3, -0.1]},
+            {"mean": [0.3]},
+            {"mean": None},
+            {"degrees_of_freedom": None},
+            {"scale": np.eye(2)},
+            {"scale": None},
+        ],
+    )
+    def test_any_difference_counts(self, change: dict[str, Any]) -> None:
+        assert replace(GIVEN, **change) != GIVEN
+
+    def test_arrays_are_read_only_copies(self) -> None:
+        mean, scale = np.array([1, 2]), np.eye(2)
+        prior = ConjugatePrior(mean=mean, scale=scale)
+        mean[0], scale[0, 0] = 7, 7.0
+        assert prior == ConjugatePrior(mean=[1.0, 2.0], scale=np.eye(2))
+        for array in (prior.mean, prior.scale):
+            assert isinstance(array, np.ndarray)
+            assert array.dtype == np.float64
+            assert not array.flags.writeable
+
+    def test_it_has_no_hash(self) -> None:
+        with pytest.raises(TypeError, match="unhashable"):
+            hash(GIVEN)
+
+
 class TestRefusals:
     @pytest.mark.parametrize("shrinkage", [-1, np.nan, np.inf, "1", None, True])
     def test_shrinkage(self, shrinkage: Any) -> None:
@@ -196,13 +234,26 @@ class TestRefusals:
             ConjugatePrior(degrees_of_freedom=degrees_of_freedom)
 
     @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({"mean": [1.0, np.nan]}, r"mean must be finite numbers of shape \(D,\); got \[1.0, nan\]"),
+            ({"mean": ["a", "b"]}, r"mean must be finite numbers of shape \(D,\); got \['a', 'b'\]"),
+            ({"mean": 1.0}, r"mean must be finite numbers of shape \(D,\); got 1.0"),
+            ({"scale": [1.0, 2.0]}, r"scale must be finite numbers of shape \(D, D\); got \[1.0, 2.0\]"),
+            ({"scale": [[1.0], [2.0, 3.0]]}, r"scale must be finite numbers of shape \(D, D\)"),
+            ({"scale": [[np.inf]]}, r"scale must be finite numbers of shape \(D, D\)"),
+        ],
+    )
+    def test_arrays(self, given: dict[str, Any], said: str) -> None:
+        with pytest.raises(InputError, match=f"ConjugatePrior: {said}"):
+            ConjugatePrior(**given)
+
+    @pytest.mark.parametrize(
         ("prior", "said"),
         [
             (ConjugatePrior(degrees_of_freedom=1.0), "degrees_of_freedom is 1; with 2 columns it must exceed 1"),
-            (ConjugatePrior(mean=[1.0]), r"mean must be finite numbers of shape \(2,\); got shape \(1,\)"),
-            (ConjugatePrior(mean=[1.0, np.nan]), r"mean must be finite numbers of shape \(2,\)"),
-            (ConjugatePrior(mean=["a", "b"]), r"mean must be finite numbers of shape \(2,\)"),
-            (ConjugatePrior(scale=np.eye(3)), r"scale must be finite numbers of shape \(2, 2\); got shape \(3, 3\)"),
+            (ConjugatePrior(mean=[1.0]), r"mean must have shape \(2,\) for these data; got shape \(1,\)"),
+            (ConjugatePrior(scale=np.eye(3)), r"scale must have shape \(2, 2\) for these data; got shape \(3, 3\)"),
             (ConjugatePrior(scale=[[1.0, 2.0], [2.0, 1.0]]), "scale must be symmetric and positive definite"),
             (ConjugatePrior(scale=[[1.0, 0.5], [0.0, 1.0]]), "scale must be symmetric and positive definite"),
             (ConjugatePrior(scale=np.zeros((2, 2))), "scale must be symmetric and positive definite"),

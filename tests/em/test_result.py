@@ -1,6 +1,7 @@
 """EMResult: what it says about new rows, its own samples, and its round trip through a Dataset."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import xarray as xr
 
 from bayesgmm.datasets import load_faithful
 from bayesgmm.em.fit import fit_em
+from bayesgmm.em.prior import ConjugatePrior
 from bayesgmm.em.result import EMResult, em_result_from_dataset, sample_mixture
 from bayesgmm.em.run import EMStatus
 from bayesgmm.errors import InputError
@@ -127,6 +129,27 @@ class TestDataset:
         assert again.status is EMStatus.INTERRUPTED
         assert again.total_weight == 136.0
         assert again.columns == ("a/b", '<é ">')
+
+    @pytest.mark.parametrize(
+        "fitted_with",
+        [
+            {"prior": ConjugatePrior()},
+            {"prior": ConjugatePrior(1, [3.0, 70.0], 6, [[0.5, 1.0], [1.0, 40.0]])},
+            {"prior": ConjugatePrior(0.0, degrees_of_freedom=5.5), "max_eigenvalue_ratio": 12},
+            {"max_eigenvalue_ratio": 1e3},
+        ],
+    )
+    def test_what_it_was_fitted_with_is_kept(self, fitted_with: dict[str, Any]) -> None:
+        em = fit_em(FAITHFUL, 2, init="kmeans", n_init=1, seed=0, **fitted_with)
+        assert (em.prior, em.max_eigenvalue_ratio) == (fitted_with.get("prior"), fitted_with.get("max_eigenvalue_ratio"))
+        stored = em.to_dataset().to_netcdf(engine="h5netcdf")
+        with xr.open_dataset(stored, engine="h5netcdf") as dataset:
+            assert em_result_from_dataset(dataset) == em
+
+    def test_maximum_likelihood_stores_nothing_of_a_prior_or_bound(self, em: EMResult) -> None:
+        dataset = em.to_dataset()
+        assert not [name for name in (*dataset.variables, *dataset.attrs) if "prior" in str(name) or "ratio" in str(name)]
+        assert (em.prior, em.max_eigenvalue_ratio) == (None, None)
 
     def test_the_parameters_are_labelled(self, em: EMResult) -> None:
         dataset = em.to_dataset()

@@ -5,6 +5,8 @@ import pytest
 
 from bayesgmm.datasets import load_faithful
 from bayesgmm.em.fit import fit_em
+from bayesgmm.em.mle import fit_mle
+from bayesgmm.em.prior import ConjugatePrior
 from bayesgmm.em.standard_errors import standard_errors
 from bayesgmm.errors import InputError
 from bayesgmm.params import MixtureParams
@@ -204,6 +206,28 @@ def test_a_fit_that_was_stopped_is_noted():
 def test_arguments_are_checked(em, arguments, said):
     with pytest.raises(InputError, match=said):
         standard_errors(em, **{"X": X, **arguments})
+
+
+@pytest.mark.parametrize("method", ["information", "sandwich"])
+@pytest.mark.parametrize(
+    ("fitted_with", "said"),
+    [({"prior": ConjugatePrior()}, "a prior"), ({"max_eigenvalue_ratio": 4.0}, "at their bound, max_eigenvalue_ratio=4")],
+)
+def test_a_prior_and_an_active_bound_are_refused(method, fitted_with, said):
+    with pytest.raises(InputError, match=rf"method='{method}' is for maximum likelihood.*{said}.*method='bootstrap'"):
+        standard_errors(fit_em(X, 2, seed=0, n_init=2, **fitted_with), X, method=method)
+
+
+@pytest.mark.parametrize("method", ["information", "sandwich"])
+def test_a_bound_that_is_not_reached_changes_nothing(em, method):
+    bounded = fit_em(X, 2, init=em.params, max_eigenvalue_ratio=1e3)
+    assert_same(standard_errors(bounded, X, method=method), standard_errors(em, X, method=method), rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["information", "sandwich", "bootstrap", "weighted_bootstrap", "jackknife"])
+def test_labelled_data_are_refused(em, method):
+    with pytest.raises(InputError, match=r"fit of labelled data \(fit_mle\).*bootstrap rows and labels together"):
+        standard_errors(fit_mle(X, em.predict(X)), X, method=method, n_boot=2)
 
 
 def test_repr(em):

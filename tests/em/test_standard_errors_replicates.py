@@ -7,6 +7,7 @@ from bayesgmm.datasets import load_faithful
 from bayesgmm.em import resampling
 from bayesgmm.em import standard_errors as standard_errors_module
 from bayesgmm.em.fit import fit_em
+from bayesgmm.em.prior import ConjugatePrior
 from bayesgmm.em.resampling import exponential_weights, multinomial_weights, spread
 from bayesgmm.em.standard_errors import standard_errors
 from bayesgmm.errors import FitError, InputError
@@ -191,6 +192,41 @@ def test_spread_of_bootstrap_and_jackknife():
     values = np.random.default_rng(6).normal(size=(9, 2, 3))
     np.testing.assert_allclose(spread(values, np.ones(9), jackknife=False), values.std(axis=0, ddof=1), rtol=1e-13)
     np.testing.assert_allclose(spread(values, np.ones(9), jackknife=True), values.std(axis=0) * np.sqrt(8), rtol=1e-13)
+
+
+@pytest.mark.parametrize("method", [*BOOTSTRAPS, "jackknife"])
+def test_a_prior_that_fixes_the_estimate_leaves_no_error(method):
+    """Means and covariances of a prior of a billion rows are the prior's, whatever rows are drawn."""
+    firm = ConjugatePrior(1e9, [3.5, 71.0], 1e9, np.diag([1e9, 1e11]))
+    fitted = fit_em(X, 1, prior=firm)
+    free = standard_errors(fit_em(X, 1), X, method="sandwich")
+    errors = standard_errors(fitted, X, method=method, n_boot=4, seed=1)
+    assert (errors.means < 1e-5 * free.means).all()
+    assert (errors.scales < 1e-5 * free.scales).all()
+    assert errors.notes == ()
+
+
+def test_replicates_have_the_prior_of_the_original_data(one):
+    """The mean of one component is (N x + t m) / (N + t), x being the replicate's: with t = N its error is half the free one.
+
+    The default m is the mean of the original rows; were it the replicate's, the errors would be the same.
+    """
+    n_samples = len(X)
+    shrunk = standard_errors(fit_em(X, 1, prior=ConjugatePrior(shrinkage=n_samples)), X, method="bootstrap", n_boot=20, seed=1)
+    free = standard_errors(one, X, method="bootstrap", n_boot=20, seed=1)
+    np.testing.assert_allclose(shrunk.means, free.means / 2, rtol=1e-9)
+    assert shrunk.notes == ()
+
+
+@pytest.mark.parametrize("method", [*BOOTSTRAPS, "jackknife"])
+def test_replicates_keep_the_bound(method):
+    """2, where the replicates of a free fit have ratios of 3.5 to 7."""
+    fitted = fit_em(X, 2, seed=0, n_init=2, max_eigenvalue_ratio=2.0)
+    errors = standard_errors(fitted, X, method=method, n_boot=6, seed=1)
+    assert errors.notes == ()
+    scale = X.to_numpy().std(axis=0)
+    eigenvalues = np.linalg.eigvalsh(errors.replicates.covariances / np.outer(scale, scale))
+    np.testing.assert_allclose(eigenvalues.max(axis=(1, 2)) / eigenvalues.min(axis=(1, 2)), 2.0, rtol=1e-9)
 
 
 def test_a_fit_that_was_stopped_is_noted():

@@ -75,6 +75,11 @@ def test_a_figure_of_every_criterion(selection: Selection, criterion: str) -> No
     assert "best: " in svg
 
 
+def test_what_is_no_selection_is_refused() -> None:
+    with pytest.raises(bg.InputError, match="plot_selection draws the Selection that select returns; got NoneType"):
+        bg.plot_selection(None)
+
+
 def test_a_single_fit_is_drawn() -> None:
     single = bg.select(bg.load_galaxies(), 2, covariance="V", n_init=1, seed=0)
     assert "best: V, 2 components" in to_svg(plot_selection(single), "x", "")
