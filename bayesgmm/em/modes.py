@@ -25,8 +25,8 @@ class EMMode:
 def matching_order(params: MixtureParams, reference: MixtureParams) -> NDArray[np.intp]:
     """The order that brings the components of `params` closest to those of `reference`: params.permuted(order) matches.
 
-    Closeness is Jeffreys' divergence between two components, the sum of both Kullback-Leibler divergences: groups about one centre
-    are told apart by their covariances.
+    Closeness is Jeffreys' divergence between two components, the sum of both Kullback-Leibler divergences: groups about one
+    centre are told apart by their covariances.
     """
     shifts = params.means[None, :, :] - reference.means[:, None, :]
     theirs, ours = reference.precisions, params.precisions
@@ -49,7 +49,7 @@ def same_optimum(params: MixtureParams, reference: MixtureParams) -> bool:
 
 
 def distinct_modes(runs: Sequence[EMRun], total_weight: float) -> tuple[EMMode, ...]:
-    """The distinct optima of the converged runs, best first: by log-likelihood, under a prior with its log density added."""
+    """The distinct optima of the converged runs, best first (under a prior: by log-likelihood plus log prior density)."""
     groups: list[list[EMRun]] = []
     finished = [run for run in runs if run.params is not None and run.converged]
     for run in sorted(finished, key=lambda run: -run.trace[-1]):

@@ -18,8 +18,8 @@ class ConjugatePrior:
     r"""Normal-inverse-Wishart prior on each component's mean and covariance, for `fit_em(..., prior=)`.
 
     mu_k given Sigma_k is Normal(`mean`, Sigma_k / `shrinkage`), and Sigma_k is inverse-Wishart with `degrees_of_freedom` and
-    `scale`. The defaults are those of Fraley and Raftery (2007, section 3.2), who chose them so that a component cannot collapse
-    and a good fit hardly changes.
+    `scale`. The defaults are those of Fraley and Raftery (2007, section 3.2), who chose them so that a component
+    does not collapse and a good fit hardly changes. Where the data lie on a line or plane, so does the default `scale`: give one.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class ConjugatePrior:
 
     Notes
     -----
-    Where one covariance is shared by all components (EII, EEI, EEE) it is given its prior once; in every other family each
+    Where one covariance is shared by all components (E, EII, EEI, EEE) it is given its prior once; in every other family each
     component's covariance is. Priors are compared by value; `mean` and `scale` are copied and read-only.
 
     Raises
@@ -98,7 +98,10 @@ class PseudoRows:
     scatter: Array
 
     def added_to(self, counts: Array, means: Array, scatters: Array) -> PseudoEstimates:
-        """The estimates with the prior's pseudo-rows (Fraley and Raftery 2007, table 1)."""
+        """The estimates with the prior's pseudo-rows: for VVV and EEE those of Fraley and Raftery (2007, table 1).
+
+        The spherical and diagonal families have other priors there; here every family takes the same pseudo-rows.
+        """
         share = self.shrinkage / (counts + self.shrinkage)
         shifts = means - self.mean
         drawn_in = (counts * share)[:, None, None] * shifts[:, :, None] * shifts[:, None, :]
