@@ -124,10 +124,8 @@ def compare(case: tuple[int, int, int, float], other: Fit, name: str) -> None:
 def main() -> None:
     print(describe_machine("bayesgmm", "scikit-learn", "numba", "numpy"))
     print(f"one iteration, median of {ROUNDS} rounds of {ITERATIONS} iterations; spread: of the means, in scales of a component")
-    print(
     titles = f"{'theirs':>13} {'theirs (ms)':>11} {'ratio':>8} {'two threads':>12} {'machine':>8}"
     print(f"{'N, D, K, spread':>24} {'ours (ms)':>11} {titles}")
-    )
     warnings.simplefilter("ignore", ConvergenceWarning)
     with threadpool_limits(1):
         for case in CASES:
