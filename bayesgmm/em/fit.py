@@ -38,6 +38,9 @@ from bayesgmm.progress import progress_bars
 
 Array = NDArray[np.float64]
 
+TIED = 1e-9
+"""Runs that differ by fewer nats are equally good."""
+
 SHORT_ITERATIONS = 15
 """EM iterations of every start before the best ones go on."""
 
@@ -282,8 +285,11 @@ def _run(rows: Rows, start: MixtureParams, m_step: MStep, settings: RunSettings,
 
 
 def _rank(run: EMRun) -> float:
-    """Key that sorts runs best first, by what they maximise; collapsed ones last."""
-    return -run.trace[-1] if run.params is not None else np.inf
+    """Key that sorts runs best first, by what they maximise to TIED nats; collapsed ones last.
+
+    Runs that found the same stay in the order of their starts: rounding must not decide which component is called which.
+    """
+    return float(-np.round(run.trace[-1] / TIED)) if run.params is not None else np.inf
 
 
 def result_of(problem: Problem, runs: list[EMRun], *, interrupted: bool = False) -> EMResult:

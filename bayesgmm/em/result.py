@@ -28,7 +28,7 @@ class EMResult:
     Attributes
     ----------
     runs : tuple of EMRun
-        Every restart, best first; collapsed ones last, with their reason.
+        Every restart, best first (to 1e-9 nats); collapsed ones last, with their reason.
     covariance : str
         mclust's name of the covariance family.
     columns : tuple of str

@@ -189,7 +189,7 @@ class TestAnswer:
                 )
             ]
             np.testing.assert_allclose(found.log_likelihood, sample_weight @ np.logaddexp(*joint), rtol=1e-12)
-        assert em.log_likelihood == max(run.log_likelihood for run in em.runs)
+        assert em.log_likelihood > max(run.log_likelihood for run in em.runs) - 1e-9
 
     def test_finds_well_separated_clusters_where_they_are(self) -> None:
         rng = np.random.default_rng(0)
@@ -243,7 +243,7 @@ class TestStarts:
         assert [len(em.runs) for em in fits] == [1, 3, 6]
         for fewer, more in pairwise(fits):
             assert all(run in more.runs for run in fewer.runs)
-            assert more.log_likelihood >= fewer.log_likelihood
+            assert more.log_likelihood >= fewer.log_likelihood - 1e-9
 
     def test_auto_takes_the_methods_in_turn(self) -> None:
         em = fit_em(FAITHFUL, 2, n_init=7, seed=0)
@@ -251,10 +251,16 @@ class TestStarts:
         assert {name: names.count(name) for name in set(names)} == dict.fromkeys([*AUTO_FIRST, *AUTO_CYCLE[:5]], 1)
         assert {run.init for run in fit_em(FAITHFUL, 2, init="random_from_data", n_init=3, seed=0).runs} == {"random_from_data"}
 
+    def test_rounding_does_not_name_the_components(self) -> None:
+        """All starts end at one optimum; which of them comes first must not depend on its last digit."""
+        em = fit_em(FAITHFUL, 2, seed=0)
+        for factor in (3.0, 1e100, 0.1):
+            np.testing.assert_allclose(fit_em(FAITHFUL * factor, 2, seed=0).params.weights, em.params.weights, rtol=1e-4)
+
     def test_runs_come_best_first(self) -> None:
         em = fit_em(FAITHFUL, 4, n_init=6, seed=0, tol=1e-3)
         values = [run.log_likelihood for run in em.runs]
-        assert values == sorted(values, reverse=True)
+        assert (np.diff(values) < 1e-9).all()
         assert [mode.log_likelihood for mode in em.modes] == sorted({m.log_likelihood for m in em.modes}, reverse=True)
         assert sum(mode.n_runs for mode in em.modes) == sum(run.converged for run in em.runs)
 

@@ -118,6 +118,7 @@ def gradient_norm(em: EMResult, X: Any) -> float:
     return orientation_gradient_norm(gamma.sum(axis=0), scatters, np.ascontiguousarray(em.params.covariances))
 
 
+@pytest.mark.statistical  # some 500 fits a data set, all their starts to the limit
 @pytest.mark.parametrize("data", GRID)
 def test_bic_is_at_least_as_good_as_mclusts(data: str) -> None:
     """Every cell of mclust's default grid where both converge, with its loose tolerance allowed for: 0.01 in BIC."""
