@@ -81,7 +81,7 @@ def main() -> None:
     X = CASES[0][1]
     first = [seconds(function, X) for function in (single_start, default)]
     print(f"first calls in this process, compiling or reading the cache: {first[0]:.1f} s, then the default {first[1]:.1f} s")
-    print(f"medians of {ROUNDS} rounds; {len(os.sched_getaffinity(0))} threads unless one is named; tol 1e-5 nats\n")
+    print(f"medians of {ROUNDS} rounds; {len(os.sched_getaffinity(0))} threads unless one is named; tol 1e-4 nats, the default\n")
     print(
         table_head(
             "data",
