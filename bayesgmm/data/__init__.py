@@ -1,6 +1,6 @@
 """The one door: whatever a user passes as data or as a number becomes a checked value here, or an InputError."""
 
-from bayesgmm.data.arguments import check_count, check_probability, check_row_weights, check_seed
+from bayesgmm.data.arguments import check_count, check_probability, check_row_weights, check_seed, is_number
 from bayesgmm.data.dataset import Dataset, check_columns, require_fittable
 from bayesgmm.data.read import validate
 
@@ -11,6 +11,7 @@ __all__ = [
     "check_probability",
     "check_row_weights",
     "check_seed",
+    "is_number",
     "require_fittable",
     "validate",
 ]

@@ -38,6 +38,11 @@ def check_count(value: object, name: str, *, minimum: int = 1) -> int:
     return count
 
 
+def is_number(value: object) -> bool:
+    """Whether value is a real number, Python's or NumPy's; a truth value is none."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
 def check_row_weights(weights: ArrayLike, n_samples: int, *, name: str = "sample_weight") -> Array:
     """Weights of the rows as a C-contiguous float64 array of shape (N,).
 

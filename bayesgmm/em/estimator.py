@@ -215,15 +215,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         rng = np.random.default_rng(self._seed())
         sample = start_sample(problem.dataset, row_weights, rng.spawn(1)[0])
         n_init = int(self.n_init) if n_components > 1 else 1
-        memberships = starting_memberships(self._init(sample), n_init, sample, n_components, rng)
+        memberships = starting_memberships(self.init_params, n_init, sample, n_components, rng)
         points = starting_points(memberships, sample, problem.m_step)
         return [(name, given.put_into(start)) for name, start in points], sample
-
-    def _init(self, sample: StartSample) -> str:
-        """`init_params`, or random responsibilities where a floor allows more components than there are places to begin at."""
-        if self.reg_covar > 0 and len(np.unique(sample.scaled, axis=0)) < self.n_components:
-            return "random"
-        return self.init_params
 
     def _run(self, problem: Problem, starts: Starts, sample: StartSample | None) -> EMResult:
         """EM from the starts. Where all collapse, those that do so in the last iteration of all count up to there."""

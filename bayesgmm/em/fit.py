@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data import Dataset, check_count, check_row_weights, check_seed, require_fittable, validate
+from bayesgmm.data import Dataset, check_count, check_row_weights, check_seed, is_number, require_fittable, validate
 from bayesgmm.em.bounds import BOUNDABLE
 from bayesgmm.em.initialise import (
     StartSample,
@@ -352,19 +352,15 @@ def check_settings(n_init: int, n_long: int | None, tol: float, max_iter: int) -
     if n_long is not None:
         check_count(n_long, "n_long")
     check_count(max_iter, "max_iter", minimum=0)
-    if not (_is_number(tol) and np.isfinite(tol) and tol >= 0):
+    if not (is_number(tol) and np.isfinite(tol) and tol >= 0):
         raise InputError(f"tol must be a number of at least 0, in nats of total log-likelihood; got {tol!r}")
 
 
 def _check_bound(max_eigenvalue_ratio: float, family: CovarianceFamily) -> None:
-    if not (_is_number(max_eigenvalue_ratio) and max_eigenvalue_ratio >= 1):
+    if not (is_number(max_eigenvalue_ratio) and max_eigenvalue_ratio >= 1):
         raise InputError(f"max_eigenvalue_ratio must be a number of at least 1; got {max_eigenvalue_ratio!r}")
     if family.name not in BOUNDABLE:
         raise InputError(
             f"max_eigenvalue_ratio bounds the eigenvalues of {', '.join(BOUNDABLE)}; covariance is {family.name}: "
             "use one of these, or a prior"
         )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)

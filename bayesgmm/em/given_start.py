@@ -25,11 +25,6 @@ class GivenStart:
     means: Array | None
     scale_trils: Array | None
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing is left to a method."""
-        return self.weights is not None and self.means is not None and self.scale_trils is not None
-
     def standardised(self, problem: Problem) -> "GivenStart | Collapsed":
         """The same in the coordinates of the problem's rows, with covariances of its family."""
         rows, n_components = problem.rows, problem.n_components

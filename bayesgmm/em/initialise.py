@@ -179,8 +179,8 @@ def starting_memberships(
     every = chain(first, cycle(AUTO_CYCLE)) if init == "auto" else repeat(init)
     names = list(islice(every, n_init))
     for name, stream in zip(names, rng.spawn(n_init), strict=True):
-        start = STARTS[name] if sample.n_distinct >= n_components else random_start  # which alone needs no distinct rows
-        yield name, start(sample, n_components, stream)
+        possible = name if sample.n_distinct >= n_components else "random"  # which alone needs no distinct rows
+        yield possible, STARTS[possible](sample, n_components, stream)
 
 
 def starting_points(

@@ -1,11 +1,12 @@
 """Conjugate priors for maximum a posteriori EM, as pseudo-rows that every component is given."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayesgmm.data import is_number
 from bayesgmm.errors import InputError
 from bayesgmm.families import CovarianceFamily
 from bayesgmm.params import MixtureParams
@@ -49,9 +50,11 @@ class ConjugatePrior:
     scale: ArrayLike | None = None
 
     def __post_init__(self) -> None:
-        if not (_is_number(self.shrinkage) and self.shrinkage >= 0):
+        if not (is_number(self.shrinkage) and 0 <= self.shrinkage < np.inf):
             raise InputError(f"ConjugatePrior: shrinkage must be a number of at least 0; got {self.shrinkage!r}")
-        if self.degrees_of_freedom is not None and not (_is_number(self.degrees_of_freedom) and self.degrees_of_freedom > 0):
+        if self.degrees_of_freedom is not None and not (
+            is_number(self.degrees_of_freedom) and 0 < self.degrees_of_freedom < np.inf
+        ):
             raise InputError(f"ConjugatePrior: degrees_of_freedom must be a positive number; got {self.degrees_of_freedom!r}")
         for name, value, n_dims in (("mean", self.mean, 1), ("scale", self.scale, 2)):
             if value is not None:
@@ -145,10 +148,6 @@ def resolve_prior(
     share = 1 / n_components if is_shared else 1.0
     count = share * (degrees_of_freedom + n_features + 1) + (1.0 if prior.shrinkage > 0 else 0.0)
     return PseudoRows(float(prior.shrinkage), mean, count, share * scatter)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def _read_only(value: ArrayLike, n_dims: int, name: str) -> Array:

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesgmm.data import Dataset, check_count, check_row_weights, check_seed, validate
-from bayesgmm.em.fit import RunSettings, check_fittable, check_settings, fit_starts, make_problem
+from bayesgmm.em.fit import RunSettings, check_settings, fit_starts, make_problem
 from bayesgmm.em.initialise import StartSample, check_init, start_sample, starting_memberships, starting_points
 from bayesgmm.em.prior import ConjugatePrior
 from bayesgmm.em.result import EMResult
@@ -172,8 +172,7 @@ def select(
     row_weights = None if sample_weight is None else check_row_weights(sample_weight, dataset.n_samples)
     checked = check_seed(seed)
     base_seed = int(checked.integers(2**63)) if isinstance(checked, np.random.Generator) else checked
-    check_fittable(dataset, 1, row_weights)
-    make_problem(dataset, 1, family_named(families[0]), row_weights=row_weights, prior=prior)  # raises for a bad prior
+    make_problem(dataset, 1, family_named(families[0]), row_weights=row_weights, prior=prior)  # raises for bad data or prior
     sample = start_sample(dataset, row_weights, np.random.default_rng(base_seed).spawn(1)[0])
     if criterion == "nec" and 1 not in sizes:
         raise InputError("criterion 'nec' compares with a single component: let n_components include 1")
