@@ -125,6 +125,21 @@ class MixtureParams:
         """The mixture of scale * x + shift where x follows this mixture; scale (D,) positive, shift (D,)."""
         return type(self)(self.weights, self.means * scale + shift, self.scale_trils * scale[:, None])
 
+    def recorded(self, resolution: Array) -> Self:
+        """The mixture of the values as recorded, where each column was rounded to a step of `resolution` (D,), in its units.
+
+        Rounding adds an error of variance h^2 / 12 (Sheppard 1898): covariances Sigma_k + diag(h^2) / 12. This mixture itself
+        where all steps are 0.
+        """
+        if not np.any(resolution):
+            return self
+        noise = np.asarray(resolution) / np.sqrt(12)
+        sizes = np.hypot(self.scales, noise)
+        rows = self.scale_trils / sizes[:, :, None]
+        rounding = (noise / sizes)[:, :, None] ** 2 * np.eye(self.n_features)
+        scale_trils = sizes[:, :, None] * np.linalg.cholesky(rows @ rows.swapaxes(1, 2) + rounding)
+        return type(self)(self.weights, self.means, scale_trils)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MixtureParams):
             return NotImplemented

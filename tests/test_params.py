@@ -170,6 +170,30 @@ class TestPermuted:
             two().permuted(order)
 
 
+class TestRecorded:
+    def test_rounding_is_added_to_the_variances(self) -> None:
+        recorded = two().recorded(np.array([0.6, 3.0]))
+        np.testing.assert_allclose(
+            recorded.covariances - two().covariances, np.diag([0.03, 0.75]) * np.ones((2, 1, 1)), rtol=1e-12, atol=1e-15
+        )
+        np.testing.assert_array_equal(recorded.weights, two().weights)
+        np.testing.assert_array_equal(recorded.means, two().means)
+
+    def test_exact_values_leave_it_as_it_is(self) -> None:
+        params = two()
+        assert params.recorded(np.zeros(2)) is params
+
+    def test_units_go_through(self) -> None:
+        scale, resolution = np.array([1e120, 1e-120]), np.array([0.0, 2.0])
+        moved = two().affine(scale, np.zeros(2)).recorded(resolution * scale)
+        expected = two().recorded(resolution).affine(scale, np.zeros(2))
+        np.testing.assert_allclose(moved.scale_trils, expected.scale_trils, rtol=1e-12)
+
+    def test_a_point_becomes_as_wide_as_the_rounding(self) -> None:
+        narrow = MixtureParams([1.0], np.zeros((1, 2)), 1e-150 * np.eye(2)[None])
+        np.testing.assert_allclose(narrow.recorded(np.array([6.0, 3.0])).scales, [[3**0.5, 0.75**0.5]])
+
+
 class TestAffine:
     @LAW
     @given(SHAPES)

@@ -207,13 +207,13 @@ def _factors(scale_trils: Array) -> Array:
     return scale_trils.copy()
 
 
-def _own_axes(scale_trils: Array) -> Array:
+def own_axes(scale_trils: Array) -> Array:
     """R_k = Q_k diag(sizes), widest axis first."""
     axes, sizes, _ = np.linalg.svd(scale_trils)
     return axes * sizes[:, None, :]
 
 
-def _shared_axes(scale_trils: Array) -> Array:
+def shared_axes(scale_trils: Array) -> Array:
     """R_k = Q diag(sizes_k), with the Q that diagonalises all covariances.
 
     Q are the eigenvectors of a weighted sum of them; of several, so that one has no equal eigenvalues where the family has none.
@@ -267,10 +267,10 @@ CHARTS: dict[str, Chart] = {
     "VVI": Chart(_axes_of_the_data, (OWN_VOLUME, OWN_SHAPE)),
     "EEE": Chart(_factors, (COMMON_MATRIX,)),
     "VEE": Chart(_factors, (OWN_VOLUME, COMMON_FORM)),
-    "EVE": Chart(_shared_axes, (COMMON_VOLUME, OWN_SHAPE, COMMON_ROTATION)),
-    "VVE": Chart(_shared_axes, (OWN_VOLUME, OWN_SHAPE, COMMON_ROTATION)),
-    "EEV": Chart(_own_axes, (COMMON_VOLUME, COMMON_SHAPE, OWN_ROTATION)),
-    "VEV": Chart(_own_axes, (OWN_VOLUME, COMMON_SHAPE, OWN_ROTATION)),
+    "EVE": Chart(shared_axes, (COMMON_VOLUME, OWN_SHAPE, COMMON_ROTATION)),
+    "VVE": Chart(shared_axes, (OWN_VOLUME, OWN_SHAPE, COMMON_ROTATION)),
+    "EEV": Chart(own_axes, (COMMON_VOLUME, COMMON_SHAPE, OWN_ROTATION)),
+    "VEV": Chart(own_axes, (OWN_VOLUME, COMMON_SHAPE, OWN_ROTATION)),
     "EVV": Chart(_factors, (COMMON_VOLUME, OWN_FORM)),
     "VVV": Chart(_factors, (OWN_MATRIX,)),
 }

@@ -8,13 +8,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.em.coordinates import Coordinates, Directions
+from bayesgmm.em.coordinates import Coordinates
 from bayesgmm.kernels.density import compute_responsibilities
 from bayesgmm.kernels.information import (
     BLOCK_ENTRIES,
     compute_information_moments,
     quadratic_features,
 )
+from bayesgmm.params import MixtureParams
 
 Array = NDArray[np.float64]
 
@@ -48,7 +49,38 @@ class _Responses(NamedTuple):
     covariances: Array
 
 
-def information_at(X: Array, row_weights: Array, coordinates: Coordinates) -> Information:
+class _Seen(NamedTuple):
+    """The mixture of recorded values: its parameters, inverse roots P_k^{-1} of its covariances, and P_k^{-1} R_k.
+
+    Where values are exact P_k is R_k, and the last is None.
+    """
+
+    params: MixtureParams
+    inverse_roots: Array
+    turns: Array | None
+
+    def turned(self, responses: _Responses, k: int) -> _Responses:
+        """The same with P_k in place of R_k: d (Sigma_k + H) = d Sigma_k."""
+        if self.turns is None:
+            return responses
+        turn = self.turns[k]
+        covariances = turn @ responses.covariances @ turn.T
+        return responses._replace(means=responses.means @ turn.T, covariances=covariances)
+
+    def turned_back(self, gradient: Array, k: int) -> Array:
+        """A gradient (D, D) in the P_k coordinates of a covariance, in those of R_k."""
+        return gradient if self.turns is None else self.turns[k].T @ gradient @ self.turns[k]
+
+
+def _seen(coordinates: Coordinates, resolution: Array | None) -> _Seen:
+    if resolution is None or not resolution.any():
+        return _Seen(coordinates.params, coordinates.inverse_roots, None)
+    recorded = coordinates.params.recorded(resolution)
+    inverse_roots = np.tril(np.linalg.inv(recorded.scale_trils))
+    return _Seen(recorded, inverse_roots, inverse_roots @ coordinates.roots)
+
+
+def information_at(X: Array, row_weights: Array, coordinates: Coordinates, resolution: Array | None = None) -> Information:
     r"""First and second derivatives of sum_n w_n ln p(x_n).
 
     With a_nk the gradient of ln(pi_k N(x_n; mu_k, Sigma_k)) and A_nk its second derivatives (Boldea and Magnus 2009, theorem 1,
@@ -62,24 +94,27 @@ def information_at(X: Array, row_weights: Array, coordinates: Coordinates) -> In
     X : (N, D) float64
     row_weights : (N,) float64
     coordinates : Coordinates
+    resolution : (D,), optional
+        Step that each column was rounded to: the derivatives are of the likelihood of the recorded values.
     """
-    params = coordinates.params
-    moments = compute_information_moments(
-        X, params.weights, params.means, params.scale_trils, coordinates.inverse_roots, row_weights
-    )
+    seen = _seen(coordinates, resolution)
+    params = seen.params
+    moments = compute_information_moments(X, params.weights, params.means, params.scale_trils, seen.inverse_roots, row_weights)
     n_components, size, _ = moments.within.shape
     gradient = np.zeros(coordinates.size)
     second = np.zeros((coordinates.size, coordinates.size))
     slopes = np.zeros((coordinates.size, n_components, size))
     for k in range(n_components):
-        responses = _responses(coordinates, k)
+        responses = seen.turned(_responses(coordinates, k), k)
         places = np.ix_(responses.places, responses.places)
         slope = _slopes(responses)
         slopes[responses.places, k] = slope
         gradient[responses.places] += slope @ moments.within[k, 0]
         second[places] += slope @ moments.within[k] @ slope.T + _second(responses, moments.within[k])
         covariance_places = np.ix_(coordinates.directions[k].places, coordinates.directions[k].places)
-        second[covariance_places] += _curvature(coordinates.directions[k], moments.within[k])
+        second[covariance_places] += coordinates.directions[k].second(
+            seen.turned_back(_covariance_gradient(moments.within[k], params.n_features), k)
+        )
     n_free = n_components - 1
     second[:n_free, :n_free] += moments.within[:, 0, 0].sum() * _log_weight_curvature(params.weights)
     flat = slopes.reshape(coordinates.size, -1)
@@ -142,10 +177,10 @@ def _second(responses: _Responses, within: Array) -> Array:
     return count * (flat @ flat.T / 2 - means @ means.T) - cross - cross.T - (through + through.T) / 2
 
 
-def _curvature(directions: Directions, within: Array) -> Array:
-    """The gradient with respect to the covariance times the second derivatives of the covariance, (p, p)."""
-    count, _, products = _unpacked(within, directions.left.shape[1])
-    return directions.second((products - count * np.eye(len(products))) / 2)
+def _covariance_gradient(within: Array, n_features: int) -> Array:
+    """The gradient (D, D) of the log-likelihood with respect to the covariance, in its own coordinates."""
+    count, _, products = _unpacked(within, n_features)
+    return (products - count * np.eye(n_features)) / 2
 
 
 class Errors(NamedTuple):
@@ -191,17 +226,18 @@ def _component_errors(coordinates: Coordinates, k: int, root: Array) -> Errors:
     )
 
 
-def responsibility_errors(X: Array, coordinates: Coordinates, root: Array) -> Array:
+def responsibility_errors(X: Array, coordinates: Coordinates, root: Array, resolution: Array | None = None) -> Array:
     """Standard errors of gamma_nk by the delta method, (N, K): d gamma_nk = gamma_nk (a_nk - s_n)."""
-    params = coordinates.params
+    seen = _seen(coordinates, resolution)
+    params = seen.params
     out = np.empty((len(X), params.n_components))
     step = max(BLOCK_ENTRIES // (params.n_components * coordinates.size), 16)
-    responses = [_responses(coordinates, k) for k in range(params.n_components)]
+    responses = [seen.turned(_responses(coordinates, k), k) for k in range(params.n_components)]
     moving = [_slopes(response).T @ root[response.places] for response in responses]
     for first in range(0, len(X), step):
         block = X[first : first + step]
         gamma = compute_responsibilities(block, params.weights, params.means, params.scale_trils)
-        features = quadratic_features(block, params.means, coordinates.inverse_roots)
+        features = quadratic_features(block, params.means, seen.inverse_roots)
         moves = np.array([feature.T @ slope for feature, slope in zip(features, moving, strict=True)])
         moves -= np.einsum("nk,knp->np", gamma, moves)
         out[first : first + step] = gamma * np.linalg.norm(moves, axis=-1).T

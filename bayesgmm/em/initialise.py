@@ -215,13 +215,13 @@ def start_from_memberships(Z: Array, memberships: Array, m_step: MStep) -> Mixtu
     smoothed = counts + 1e-3 * counts.sum()
     n_pseudo = np.where(counts < LARGE_GROUP * (n_features + 1), n_features + 1.0, 0.0)[:, None, None]
     covariances = (scatters + n_pseudo * pooled) / (counts[:, None, None] + n_pseudo)
-    return m_step.maximise(Estimates(smoothed, means, smoothed[:, None, None] * covariances))
+    return m_step.start(Estimates(smoothed, means, smoothed[:, None, None] * covariances))
 
 
 def start_from_rows(rows: Rows, memberships: Array, m_step: MStep) -> MixtureParams | Collapsed:
     """The family's exact M-step from given memberships (N, K)."""
     weighted = memberships * rows.weights[:, None] if rows.weights.size else memberships
-    return m_step.maximise(weighted_estimates((rows.X - rows.location) / rows.scale, weighted))
+    return m_step.start(weighted_estimates((rows.X - rows.location) / rows.scale, weighted))
 
 
 def weighted_estimates(Z: Array, weighted: Array) -> Estimates:

@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.em.run import EMRun
 from bayesgmm.em.spurious import spurious_signs
-from bayesgmm.params import MixtureParams
+from bayesgmm.params import Array, MixtureParams
 
 
 @dataclass(frozen=True)
@@ -48,26 +48,29 @@ def same_optimum(params: MixtureParams, reference: MixtureParams) -> bool:
     )
 
 
-def distinct_modes(runs: Sequence[EMRun], total_weight: float) -> tuple[EMMode, ...]:
-    """The distinct optima of the converged runs, best first (under a prior: by log-likelihood plus log prior density)."""
+def distinct_modes(runs: Sequence[EMRun], total_weight: float, resolution: Array) -> tuple[EMMode, ...]:
+    """The distinct optima of the converged runs, best first (under a prior: by log-likelihood plus log prior density).
+
+    Optima are compared, and judged spurious, by the mixtures of recorded values: the likelihood does not see more.
+    """
     groups: list[list[EMRun]] = []
     finished = [run for run in runs if run.params is not None and run.converged]
     for run in sorted(finished, key=lambda run: -run.trace[-1]):
-        home = next((group for group in groups if _same_mode(run, group[0])), None)
+        home = next((group for group in groups if _same_mode(run, group[0], resolution)), None)
         if home is None:
             groups.append([run])
         else:
             home.append(run)
     best = [group[0] for group in groups]
     return tuple(
-        EMMode(_params(run), run.log_likelihood, len(group), spurious_signs(_params(run), total_weight))
+        EMMode(_params(run), run.log_likelihood, len(group), spurious_signs(_params(run).recorded(resolution), total_weight))
         for run, group in zip(best, groups, strict=True)
     )
 
 
-def _same_mode(run: EMRun, other: EMRun) -> bool:
+def _same_mode(run: EMRun, other: EMRun, resolution: Array) -> bool:
     close = abs(run.log_likelihood - other.log_likelihood) <= 1e-3
-    return close and same_optimum(_params(run), _params(other))
+    return close and same_optimum(_params(run).recorded(resolution), _params(other).recorded(resolution))
 
 
 def _params(run: EMRun) -> MixtureParams:

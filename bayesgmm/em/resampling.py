@@ -54,10 +54,11 @@ class Replicates:
     def n_failed(self) -> int:
         return sum(count for _, count in self.failures)
 
-    def params(self) -> Iterator[MixtureParams]:
-        """The parameters of one replicate after the other."""
+    def recorded_params(self, resolution: Array) -> Iterator[MixtureParams]:
+        """One replicate after the other, as mixtures of values recorded in steps of `resolution` (D,)."""
+        noise = np.diag(resolution**2) / 12
         for weights, means, covariances in zip(self.weights, self.means, self.covariances, strict=True):
-            yield MixtureParams.unchecked(weights.copy(), means.copy(), np.linalg.cholesky(covariances))
+            yield MixtureParams.unchecked(weights.copy(), means.copy(), np.linalg.cholesky(covariances + noise))
 
 
 class Plan(NamedTuple):
@@ -187,12 +188,12 @@ def spread(values: Array, counts: Array, *, jackknife: bool) -> Array:
     return np.sqrt(sum_of_squares * (total - 1) / total if jackknife else sum_of_squares / (total - 1))
 
 
-def replicated_responsibilities(X: Array, replicates: Replicates, *, jackknife: bool) -> Array:
+def replicated_responsibilities(X: Array, replicates: Replicates, resolution: Array, *, jackknife: bool) -> Array:
     """Standard errors of gamma_nk from the replicates, (N, K), a block of rows at a time."""
     n_replicates, n_components = replicates.weights.shape
     out = np.empty((len(X), n_components))
     step = max(2**20 // (n_replicates * n_components), 1)
-    every = list(replicates.params())
+    every = list(replicates.recorded_params(resolution))
     for first in range(0, len(X), step):
         block = X[first : first + step]
         gamma = [compute_responsibilities(block, params.weights, params.means, params.scale_trils) for params in every]

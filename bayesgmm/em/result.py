@@ -12,7 +12,7 @@ from bayesgmm.data import check_columns, validate
 from bayesgmm.em.modes import EMMode, distinct_modes
 from bayesgmm.em.prior import ConjugatePrior
 from bayesgmm.em.run import EMRun, EMStatus
-from bayesgmm.em.spurious import spurious_signs
+from bayesgmm.em.spurious import spurious_signs, unresolved_components
 from bayesgmm.errors import InputError
 from bayesgmm.families import family_named
 from bayesgmm.kernels.density import compute_log_density, compute_responsibilities
@@ -49,6 +49,9 @@ class EMResult:
         The prior of a maximum a posteriori fit, as it was given; None for maximum likelihood.
     max_eigenvalue_ratio : float or None
         The bound on the eigenvalues of the covariances that the fit was given, if any.
+    resolution : (D,) tuple of float
+        The step that each column was rounded to, as the fit took it; 0 for a classical fit. `params` are of the true values; the
+        log-likelihood and every density and membership are of recorded values, which follow `recorded_params`.
     """
 
     runs: tuple[EMRun, ...]
@@ -62,6 +65,11 @@ class EMResult:
     labels: tuple[str, ...] = ()
     prior: ConjugatePrior | None = None
     max_eigenvalue_ratio: float | None = None
+    resolution: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.resolution:
+            object.__setattr__(self, "resolution", (0.0,) * len(self.columns))
 
     @property
     def params(self) -> MixtureParams:
@@ -70,9 +78,14 @@ class EMResult:
         assert params is not None  # for the type checker: fit_em raises when every run collapsed
         return params
 
+    @cached_property
+    def recorded_params(self) -> MixtureParams:
+        """The mixture of recorded values: covariances Sigma_k + diag(h^2) / 12 for the resolution h; `params` if that is 0."""
+        return self.params.recorded(np.array(self.resolution))
+
     @property
     def log_likelihood(self) -> float:
-        """Total log-likelihood of `params`, in nats."""
+        """Total log-likelihood of `recorded_params`, in nats."""
         return self.runs[0].log_likelihood
 
     @property
@@ -121,31 +134,36 @@ class EMResult:
     @cached_property
     def modes(self) -> tuple[EMMode, ...]:
         """The distinct optima among the converged runs modulo label permutation, best first."""
-        return distinct_modes(self.runs, self.total_weight)
+        return distinct_modes(self.runs, self.total_weight, np.array(self.resolution))
 
     @property
     def spurious(self) -> tuple[str, ...]:
-        """Signs that `params` describe a few rows rather than groups, one sentence each: tiny or very narrow components."""
-        return spurious_signs(self.params, self.total_weight)
+        """Signs that `recorded_params` describe a few rows rather than groups, one sentence each: tiny or narrow components."""
+        return spurious_signs(self.recorded_params, self.total_weight)
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """One sentence for each component whose spread, in some direction, is not seen beyond the rounding of the values."""
+        return unresolved_components(self.params, np.array(self.resolution))
 
     def responsibilities(self, X: Any) -> Array:
         """gamma_nk of new rows, shape (N, K); rows sum to 1, but are 0 where the density underflows to -inf in logarithms.
 
         Raises InputError for data that do not fit the columns.
         """
-        return compute_responsibilities(self._rows(X), *_arrays(self.params))
+        return compute_responsibilities(self._rows(X), *_arrays(self.recorded_params))
 
     def log_density(self, X: Any) -> Array:
         """ln p(x_n) of new rows in nats, shape (N,). Raises InputError for data that do not fit the columns."""
-        return compute_log_density(self._rows(X), *_arrays(self.params))
+        return compute_log_density(self._rows(X), *_arrays(self.recorded_params))
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """The most probable component of each row, shape (N,)."""
         return self.responsibilities(X).argmax(axis=1)
 
     def sample(self, n: int, seed: int | np.random.Generator | None = None) -> tuple[Array, NDArray[np.intp]]:
-        """n new rows (n, D) and the components they came from (n,)."""
-        return sample_mixture(self.params, n, np.random.default_rng(seed))
+        """n new rows (n, D), as recorded but not rounded, and the components they came from (n,)."""
+        return sample_mixture(self.recorded_params, n, np.random.default_rng(seed))
 
     def to_dataset(self) -> xr.Dataset:
         """Everything in this result as an xarray Dataset of numbers and strings; `em_result_from_dataset` reverses it."""
@@ -212,6 +230,7 @@ def _to_dataset(em: EMResult) -> xr.Dataset:
             "run_init": ("run", [run.init for run in em.runs]),
             "run_reason": ("run", [run.reason for run in em.runs]),
             **({"labels": ("cluster", list(em.labels))} if em.labels else {}),
+            **({"resolution": ("feature", np.array(em.resolution))} if any(em.resolution) else {}),
             **_prior_variables(em.prior),
         },
         coords={"cluster": np.arange(n_components), "feature": list(em.columns), "feature_bis": list(em.columns)},
@@ -276,6 +295,7 @@ def em_result_from_dataset(dataset: xr.Dataset) -> EMResult:
         labels=tuple(str(label) for label in dataset["labels"].values) if "labels" in dataset else (),
         prior=_prior_from_dataset(dataset),
         max_eigenvalue_ratio=None if max_eigenvalue_ratio is None else float(max_eigenvalue_ratio),
+        resolution=tuple(dataset["resolution"].values.tolist()) if "resolution" in dataset else (),
     )
 
 

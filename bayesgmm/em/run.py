@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.em.step import Collapsed, Estimates, MStep, estimates_of
+from bayesgmm.em.spurious import unresolved_components
+from bayesgmm.em.step import Collapsed, Estimates, MStep
 from bayesgmm.errors import InternalError
 from bayesgmm.kernels.anderson import extrapolate, from_coordinates, to_coordinates
 from bayesgmm.kernels.rows import Rows
@@ -26,6 +27,10 @@ WATCHED = 10.0
 
 LARGEST_LEAP = 1.5
 """Extrapolated steps may gain at most this many times what EM is forecast to gain yet, for the same reason."""
+
+LARGEST_LEAP_TO_EDGE = 3.0
+"""The same where EM takes recorded values for true ones plus an error: a variance may tend to 0 like 1 / t in t iterations, and
+half of the gain is forecast."""
 
 NO_CHANGE = 0.01
 """A log-likelihood that may fall is at its limit when an iteration changes it by this part of the tolerance."""
@@ -151,7 +156,7 @@ def run_em(
     """
     point = _evaluate(rows, start, m_step, n_threads)
     trace = [point.objective]
-    leaps = _Leaps(tol, accelerate and m_step.is_monotone)
+    leaps = _Leaps(tol, accelerate and m_step.is_monotone, _largest_leap(m_step))
     while len(trace) <= max_iter:
         if leaps.forecast(trace) < tol if m_step.is_monotone else has_settled(trace, tol):
             return _ended(point, trace, EMStatus.CONVERGED, init)
@@ -169,11 +174,20 @@ def run_em(
         following = _evaluate(rows, params, m_step, n_threads)
         change = following.objective - point.objective
         if m_step.is_monotone and not change > 0.0:
-            _check_only_rounding(point, following)
+            _check_only_rounding(point, following, m_step)
             return _ended(point, trace, EMStatus.CONVERGED, init)
         point = following
         trace.append(point.objective)
-    return _ended(point, trace, EMStatus.MAX_ITER, init, f"not converged after {max_iter} iterations")
+    reason = "; ".join([f"not converged after {max_iter} iterations", *_unresolved(point, m_step)])
+    return _ended(point, trace, EMStatus.MAX_ITER, init, reason)
+
+
+def _largest_leap(m_step: MStep) -> float:
+    return LARGEST_LEAP if m_step.noise is None or m_step.takes_noise_off else LARGEST_LEAP_TO_EDGE
+
+
+def _unresolved(point: _Point, m_step: MStep) -> tuple[str, ...]:
+    return () if m_step.noise is None else unresolved_components(point.params, np.sqrt(12 * m_step.noise))
 
 
 def _ended(point: _Point, trace: list[float], status: EMStatus, init: str, reason: str = "") -> EMRun:
@@ -183,9 +197,10 @@ def _ended(point: _Point, trace: list[float], status: EMStatus, init: str, reaso
 class _Leaps:
     """The extrapolated steps of one run: the recent iterates, and what a leap may gain."""
 
-    def __init__(self, tol: float, active: bool) -> None:
+    def __init__(self, tol: float, active: bool, largest: float) -> None:
         self._tol = tol
         self._active = active
+        self._largest = largest
         self._at = np.empty(0)  # coordinates of the present point; none for a start
         self._image = np.empty(0)  # coordinates of the estimates there, that is of the next point if EM steps
         self._points: list[Array] = []
@@ -207,7 +222,7 @@ class _Leaps:
         elif trace[-1] - trace[-2] > self._tol:
             self._slowest = 0.0  # EM is leaving a saddle: what was seen there is of no use any more
         self._forecast = estimated_gain(trace[-1] - trace[-2], max(self._slowest, self._rate))
-        self._allowance = LARGEST_LEAP * self._forecast if self._forecast < NEAR else 0.0
+        self._allowance = self._largest * self._forecast if self._forecast < NEAR else 0.0
         return self._forecast
 
     def propose(self, estimates: Estimates) -> Array | None:
@@ -239,7 +254,7 @@ class _Leaps:
 
 def _evaluate(rows: Rows, params: MixtureParams, m_step: MStep, n_threads: int) -> _Point:
     moments = m_step.moments(rows, params, n_threads=n_threads)
-    return _Point(params, moments.log_likelihood, m_step.objective(moments, params), estimates_of(moments, params.means))
+    return _Point(params, moments.log_likelihood, m_step.objective(moments, params), m_step.estimates(moments, params))
 
 
 def _leap(rows: Rows, point: _Point, coordinates: Array, m_step: MStep, n_threads: int) -> _Point | None:
@@ -251,10 +266,11 @@ def _leap(rows: Rows, point: _Point, coordinates: Array, m_step: MStep, n_thread
     return None if isinstance(params, Collapsed) else _evaluate(rows, params, m_step, n_threads)
 
 
-def _check_only_rounding(before: _Point, after: _Point) -> None:
+def _check_only_rounding(before: _Point, after: _Point, m_step: MStep) -> None:
     """Raise InternalError if the objective fell by more than rounding, eps N (largest / smallest scale)^2, explains."""
-    smallest = np.diagonal(after.params.scale_trils, axis1=1, axis2=2).min()
-    ratio = max(after.params.scales.max(), 1.0) / min(smallest, 1.0)
+    recorded = m_step.recorded(after.params)
+    smallest = np.diagonal(recorded.scale_trils, axis1=1, axis2=2).min()
+    ratio = max(recorded.scales.max(), 1.0) / min(smallest, 1.0)
     rounding = np.finfo(float).eps * after.estimates.counts.sum() * ratio**2
     if not after.objective >= before.objective - 1e-9 * max(abs(before.objective), 1.0) - rounding:
         raise InternalError(

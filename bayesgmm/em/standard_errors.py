@@ -123,10 +123,12 @@ class StandardErrors:
         dataset = validate(X)
         check_columns(dataset, self.em.columns)
         if self.replicates is not None:
-            return replicated_responsibilities(dataset.X, self.replicates, jackknife=self.method == "jackknife")
+            return replicated_responsibilities(
+                dataset.X, self.replicates, np.array(self.em.resolution), jackknife=self.method == "jackknife"
+            )
         assert self.coordinates is not None  # for the type checker: there are either replicates or these two
         assert self.root is not None
-        return responsibility_errors(dataset.X, self.coordinates, self.root)
+        return responsibility_errors(dataset.X, self.coordinates, self.root, np.array(self.em.resolution))
 
     def __repr__(self) -> str:
         n_components, n_features = self.means.shape
@@ -181,16 +183,16 @@ def standard_errors(
     ------
     InputError
         Bad arguments; X or sample_weight are not those of the fit; the fit is of labelled data; "information" or "sandwich" of a
-        fit with a prior or at its eigenvalue bound; or the information is singular or indefinite at the estimate: the message
-        names the coordinates.
+        fit with a prior, at its eigenvalue bound, or with a component no wider than rounding; or the information is singular or
+        indefinite at the estimate: the message names the coordinates.
     FitError
         Fewer than two replicates did not collapse.
 
     Notes
     -----
-    Every replicate is fitted from the estimate, with its prior (defaults taken from X once) and its eigenvalue bound, and its
-    components are matched to the estimate's. Replicates that collapse are left out and counted. Ctrl-C keeps the replicates that
-    were finished by then.
+    Every replicate is fitted from the estimate, with its prior (defaults taken from X once), eigenvalue bound and resolution;
+    its components are matched to the estimate's. Replicates that collapse are left out and counted. Ctrl-C keeps the replicates
+    that were finished by then.
     """
     if method not in get_args(Method):
         raise InputError(f"method is {method!r}; choose one of: {', '.join(get_args(Method))}")
@@ -213,6 +215,7 @@ def standard_errors(
         row_weights=row_weights,
         prior=em.prior,
         max_eigenvalue_ratio=em.max_eigenvalue_ratio,
+        resolution=np.array(em.resolution),
     )
     rows, m_step, tol = problem.rows, problem.m_step, REFIT_TOL[method]
     again = refit(rows, row_weights, em.params, m_step, tol, REFIT_MAX_ITER)
@@ -224,7 +227,7 @@ def standard_errors(
 def _require_data_of_fit(em: EMResult, dataset: Dataset, row_weights: Array) -> None:
     """InputError unless the rows and their weights give the fit's log-likelihood."""
     check_columns(dataset, em.columns)
-    params = em.params
+    params = em.recorded_params
     counting = row_weights > 0
     log_density = compute_log_density(dataset.X[counting], params.weights, params.means, params.scale_trils)
     log_likelihood = float(row_weights[counting] @ log_density)
@@ -245,8 +248,10 @@ def _require_unlabelled(em: EMResult) -> None:
 
 
 def _require_free_maximum(em: EMResult, method: Method, dataset: Dataset, row_weights: Array) -> None:
-    """InputError where the estimate need not be a stationary point of the likelihood: with a prior, or at a bound."""
-    if em.prior is not None:
+    """InputError where the estimate need not be a stationary point of the likelihood: with a prior, or at a bound or edge."""
+    if em.unresolved:
+        what = f"the variance of true values tending to 0 ({em.unresolved[0]})"
+    elif em.prior is not None:
         what = "a prior"
     elif em.max_eigenvalue_ratio is not None and _attains_its_bound(em, em.max_eigenvalue_ratio, dataset, row_weights):
         what = f"eigenvalues at their bound, max_eigenvalue_ratio={em.max_eigenvalue_ratio:g}"
@@ -272,7 +277,7 @@ def _by_information(
         raise InputError(f"the weight of component {int(np.argmin(params.weights))} is 0: fit fewer components")
     coordinates = coordinates_around(params, em.covariance, em.columns)
     counting = row_weights > 0
-    information = information_at(X[counting], row_weights[counting], coordinates)
+    information = information_at(X[counting], row_weights[counting], coordinates, np.array(em.resolution))
     root = _inverse_root(information, coordinates.names, float(row_weights.sum()))
     notes += _off_the_optimum(float(np.sum((root.T @ information.gradient) ** 2)) / 2)
     if method == "sandwich":

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.em.bounds import bound_eigenvalues
+from bayesgmm.em.noise import SEPARABLE, moments_of_true_values, without_noise
 from bayesgmm.em.prior import PseudoRows
 from bayesgmm.families import CovarianceFamily
 from bayesgmm.kernels.estimates import centre, factorise, weights_of
@@ -62,32 +63,69 @@ class MStep:
         Added to the diagonals of the covariances after it. The likelihood may then fall between iterations.
     max_eigenvalue_ratio : float, optional
         Bound on the ratio of the largest to the smallest eigenvalue over all covariances.
+    noise : (D,), optional
+        Variances of the error with which the rows were recorded: they follow the mixture with Sigma_k + diag(noise).
     """
 
     family: CovarianceFamily
     prior: PseudoRows | None = None
     floor: Array | None = None
     max_eigenvalue_ratio: float | None = None
+    noise: Array | None = None
 
     @property
     def is_monotone(self) -> bool:
         """Whether the objective cannot fall: always, but for a floor."""
         return self.floor is None
 
+    def recorded(self, params: MixtureParams) -> MixtureParams:
+        """The mixture that the rows follow, error included."""
+        if self.noise is None:
+            return params
+        scale_trils = np.linalg.cholesky(params.covariances + np.diag(self.noise))
+        return MixtureParams.unchecked(params.weights, params.means, scale_trils)
+
+    @property
+    def takes_noise_off(self) -> bool:
+        """Whether the M-step works on estimates of the recorded values, in closed form; otherwise on those of the true ones."""
+        restricted = self.prior is not None or self.floor is not None or self.max_eigenvalue_ratio is not None
+        return self.noise is not None and self.family.name in SEPARABLE and not restricted
+
     def moments(self, rows: Rows, params: MixtureParams, *, n_threads: int = 1) -> Moments:
-        """The E-step, as far as the family needs it."""
+        """The E-step, as far as the family needs it: moments of the rows as recorded, about the means."""
+        recorded = self.recorded(params)
         return compute_moments(
             rows,
-            params.weights,
-            params.means,
-            params.scale_trils,
+            recorded.weights,
+            recorded.means,
+            recorded.scale_trils,
             n_threads=n_threads,
             only_variances=self.family.only_variances,
         )
 
+    def estimates(self, moments: Moments, params: MixtureParams) -> Estimates:
+        """What the M-step begins from, given the moments at `params`.
+
+        With noise they are of the true values, but where the M-step itself takes the noise off.
+        """
+        sums, scatters = moments.sums, moments.scatters
+        if self.noise is not None and not self.takes_noise_off:
+            sums, scatters = moments_of_true_values(moments, params.covariances, self.noise)
+        return Estimates(moments.counts, *centre(moments.counts, sums, scatters, plain(params.means)))
+
     def objective(self, moments: Moments, params: MixtureParams) -> float:
         """The log-likelihood of `params`, plus their log prior density (without its constant) where there is a prior."""
         return moments.log_likelihood + (self.prior.log_density(params) if self.prior else 0.0)
+
+    def start(self, estimates: Estimates) -> MixtureParams | Collapsed:
+        """Parameters to start from, given estimates of the recorded values.
+
+        Where EM expects the true ones they are widened by the noise, so that a group on one point starts with some spread.
+        """
+        if self.noise is None or self.takes_noise_off:
+            return self.maximise(estimates)
+        counts, means, scatters = estimates
+        return self.maximise(Estimates(counts, means, scatters + counts[:, None, None] * np.diag(self.noise)))
 
     def maximise(self, estimates: Estimates, previous: MixtureParams | None = None) -> MixtureParams | Collapsed:
         """The parameters of the family that maximise the expected objective.
@@ -103,6 +141,8 @@ class MStep:
         if self.prior is not None:
             rows, means, scatters = self.prior.added_to(counts, means, scatters)
         covariances = self.family.maximise(rows, scatters, guess)
+        if self.noise is not None and self.takes_noise_off:
+            covariances = without_noise(covariances, self.noise)
         if self.floor is not None:
             covariances = covariances + np.diag(self.floor)
         if self.max_eigenvalue_ratio is not None:
@@ -119,15 +159,10 @@ class MStep:
         return self.family.n_covariance_parameters(n_components, n_features) == n_components * single
 
 
-def estimates_of(moments: Moments, means: Array) -> Estimates:
-    """The estimates from moments about `means`; NaN for a component without rows."""
-    return Estimates(moments.counts, *centre(moments.counts, moments.sums, moments.scatters, plain(means)))
-
-
 def em_step(params: MixtureParams, rows: Rows, m_step: MStep, *, n_threads: int = 1) -> tuple[MixtureParams | Collapsed, Moments]:
     """The next parameters (or why there are none) and the moments at `params`, whose log-likelihood is that of `params`.
 
     The objective of the next parameters is at least as high (Dempster, Laird and Rubin 1977, theorem 1).
     """
     moments = m_step.moments(rows, params, n_threads=n_threads)
-    return m_step.maximise(estimates_of(moments, params.means), params), moments
+    return m_step.maximise(m_step.estimates(moments, params), params), moments

@@ -13,6 +13,7 @@ from bayesgmm.em.run import EMRun, EMStatus
 from bayesgmm.params import MixtureParams
 from tests.problems import random_params
 
+EXACT = np.zeros(2)
 LAW = settings(derandomize=True, deadline=None, max_examples=30)
 
 
@@ -42,7 +43,7 @@ def test_permuted_optima_merge() -> None:
         run_at(params.permuted([2, 0, 1]), -100.0 + 1e-9),
         run_at(nudged.permuted([1, 0, 2]), -100.0 - 1e-9),
     ]
-    (mode,) = distinct_modes(runs, 200.0)
+    (mode,) = distinct_modes(runs, 200.0, EXACT)
     assert mode.n_runs == 3
     assert mode.log_likelihood == -100.0 + 1e-9  # of the best of them
     assert mode.params == params.permuted([2, 0, 1])
@@ -51,13 +52,13 @@ def test_permuted_optima_merge() -> None:
 @pytest.mark.parametrize("log_likelihood", [-100.0, -100.5])
 def test_distinct_optima_stay_apart_even_at_one_height(log_likelihood: float) -> None:
     first, second = mixture(0), mixture(1)
-    modes = distinct_modes([run_at(second, log_likelihood), run_at(first, -100.0), run_at(second, log_likelihood)], 200.0)
+    modes = distinct_modes([run_at(second, log_likelihood), run_at(first, -100.0), run_at(second, log_likelihood)], 200.0, EXACT)
     assert sorted(mode.n_runs for mode in modes) == [1, 2]
     assert [mode.log_likelihood for mode in modes] == sorted((-100.0, log_likelihood), reverse=True)
 
 
 def test_one_place_at_two_heights_is_two_modes() -> None:
-    assert len(distinct_modes([run_at(mixture(), -100.0), run_at(mixture(), -101.0)], 200.0)) == 2
+    assert len(distinct_modes([run_at(mixture(), -100.0), run_at(mixture(), -101.0)], 200.0, EXACT)) == 2
 
 
 def test_a_mode_differs_in_any_of_its_parameters() -> None:
@@ -76,7 +77,7 @@ def test_a_mode_differs_in_any_of_its_parameters() -> None:
 
 def test_only_converged_runs_count() -> None:
     runs = [run_at(mixture(), -100.0, EMStatus.MAX_ITER), run_at(None, np.nan, EMStatus.COLLAPSED)]
-    assert distinct_modes(runs, 200.0) == ()
+    assert distinct_modes(runs, 200.0, EXACT) == ()
 
 
 def test_faithful_has_one_optimum_for_two_components_and_several_for_three() -> None:
@@ -102,3 +103,14 @@ def test_under_a_prior_the_best_mode_is_the_best_run() -> None:
     for seed in range(5):
         em = fit_em(X, 4, prior=ConjugatePrior(shrinkage=1.0), n_long=10, seed=seed)
         assert em.modes[0].params == em.params
+
+
+def test_optima_that_differ_below_the_rounding_are_one() -> None:
+    """The likelihood of values rounded to 1 does not tell a spread of 1e-3 from one of 1e-6."""
+    first = mixture()
+    shrunk = [MixtureParams(first.weights, first.means, factor * first.scale_trils) for factor in (1e-3, 1e-6)]
+    runs = [run_at(params, -100.0) for params in shrunk]
+    assert len(distinct_modes(runs, 200.0, EXACT)) == 2
+    (mode,) = distinct_modes(runs, 200.0, np.ones(2))
+    assert mode.n_runs == 2
+    assert mode.params == shrunk[0]

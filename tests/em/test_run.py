@@ -14,7 +14,7 @@ from bayesgmm.errors import InternalError
 from bayesgmm.families import FAMILIES, ONE_COLUMN, family_named
 from bayesgmm.kernels.reference import responsibilities
 from bayesgmm.kernels.rows import rows_of
-from bayesgmm.kernels.score import score
+from bayesgmm.kernels.score import score_of_trils
 from bayesgmm.params import MixtureParams
 from tests.problems import Array, random_data, random_params
 
@@ -99,7 +99,7 @@ class TestEnd:
         limit = run_em(rows_of(X), params, VVV, tol=0.0, max_iter=100_000).params
         assert limit is not None
         arrays = [getattr(limit, name).copy() for name in ("weights", "means", "scale_trils")]
-        _, d_weights, d_means, d_scale_trils = score(X, *arrays, np.ones(len(X)))
+        _, d_weights, d_means, d_scale_trils = score_of_trils(X, *arrays, np.ones(len(X)))
         # An increase below rounding (1e-13 of 1e3 nats) leaves a gradient of about the root of it times the curvature, N = 300.
         np.testing.assert_allclose(d_weights, len(X), atol=1e-2)  # the multiplier of sum_k pi_k = 1
         np.testing.assert_allclose(d_means, 0.0, atol=1e-2)

@@ -23,9 +23,9 @@ def problem(family, n_features, n_components, n_samples=60):
     return X, rng.gamma(2.0, size=n_samples), coordinates_around(params, family, tuple("abc"[:n_features]))
 
 
-def row_log_density(X, coordinates, theta):
+def row_log_density(X, coordinates, theta, rounding=0.0):
     weights, means, covariances = coordinates.at(theta)
-    return compute_log_density(X, weights, means, np.linalg.cholesky(covariances))
+    return compute_log_density(X, weights, means, np.linalg.cholesky(covariances + rounding))
 
 
 def central(function, size, step=1e-5):
@@ -101,6 +101,34 @@ def test_second_derivatives(family, n_features, n_components):
         coarse, fine = (second_difference(total, direction, step) for step in (4e-3, 2e-3))
         error = direction @ observed @ direction + (4 * fine - coarse) / 3
         assert abs(error) < 1e-6 * np.abs(observed).max()
+
+
+@pytest.mark.parametrize("family", FOURTEEN)
+def test_derivatives_with_a_resolution(family):
+    """The likelihood of recorded values, in the coordinates of the true ones; one column is exact."""
+    X, row_weights, coordinates = problem(family, 3, 2)
+    resolution = np.array([2.0, 0.0, 1.0])
+    rounding = np.diag(resolution**2) / 12
+    information = information_at(X, row_weights, coordinates, resolution)
+    scores = central(lambda theta: row_log_density(X, coordinates, theta, rounding), coordinates.size)
+    np.testing.assert_allclose(information.gradient, row_weights @ scores, rtol=1e-7, atol=1e-6)
+    np.testing.assert_allclose(information.score_products, (scores.T * row_weights) @ scores, rtol=1e-7, atol=1e-6)
+
+    def gradient(theta):
+        return row_weights @ central(lambda move: row_log_density(X, coordinates, theta + move, rounding), coordinates.size, 1e-4)
+
+    observed = -central(gradient, coordinates.size, 1e-3)
+    np.testing.assert_allclose(information.observed, observed, rtol=0, atol=1e-5 * np.abs(observed).max())
+
+    root = square_root(np.linalg.inv(information.score_products))
+
+    def memberships(theta):
+        weights, means, covariances = coordinates.at(theta)
+        return compute_responsibilities(X, weights, means, np.linalg.cholesky(covariances + rounding))
+
+    expected = np.linalg.norm(central(memberships, coordinates.size) @ root, axis=-1)
+    found = responsibility_errors(X, coordinates, root, resolution)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize("family", FOURTEEN)
