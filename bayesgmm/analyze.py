@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from bayesgmm.compare.comparison import DEFAULT_CI_PROB, Comparison, compare
-from bayesgmm.data import check_probability, check_seed, validate
+from bayesgmm.data import check_probability, check_resolution, check_seed, validate
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.select import Selection, select
 from bayesgmm.errors import InputError
-from bayesgmm.model.build import resolve_components
+from bayesgmm.families import family_named
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.sample import sample
 from bayesgmm.posterior.schema import with_groups
@@ -25,9 +26,10 @@ def analyze(
     *,
     covariance: str = "VVV",
     priors: Priors | None = None,
+    resolution: float | ArrayLike | None = None,
     labels: Any = None,
     draws: int = 1000,
-    tune: int = 1000,
+    tune: int | None = None,
     chains: int = 4,
     cores: int | None = None,
     n_init: int = 10,
@@ -44,9 +46,12 @@ def analyze(
         None takes the number from 1 to 9 with the smallest BIC (`select`), in the family of `covariance`; the comparison's
         `tree.attrs["selection"]` says how clearly.
     covariance : str
-        "VVV" or "full", the one family that the posterior has so far.
+        One of mclust's names or an alias, as in `fit_em`.
     priors : Priors, optional
         By default scaled from the data.
+    resolution : float or (D,), optional
+        Rounding step of the columns, for EM and the posterior alike; by default as the ties in the data say, 0 for none.
+        `select` chooses the number of components without it.
     labels : (N,), optional
         Known labels. They take no part in the fit; both partitions are compared with them.
     draws, tune, chains, cores : int
@@ -73,7 +78,8 @@ def analyze(
         Every EM start collapsed.
     """
     dataset = validate(X)
-    resolve_components(1 if n_components is None else n_components, covariance)
+    covariance = family_named(covariance).name
+    steps = check_resolution(resolution, dataset)
     check_probability(ci_prob, "ci_prob")
     seed = check_seed(seed)
     known = None if labels is None else _known_labels(labels, dataset.n_samples)
@@ -85,11 +91,12 @@ def analyze(
         selection = select(dataset, SIZES, covariance=covariance, seed=fit_seed, progress=progress)
         n_components = selection.best.params.n_components
         selected = describe_selection(selection)
-    em = fit_em(dataset, n_components, covariance=covariance, n_init=n_init, seed=fit_seed, progress=progress)
+    em = fit_em(dataset, n_components, covariance=covariance, n_init=n_init, resolution=steps, seed=fit_seed, progress=progress)
     tree = sample(
         dataset,
         em,
         priors=priors,
+        resolution=steps,
         draws=draws,
         tune=tune,
         chains=chains,

@@ -168,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--covariance",
         default="VVV",
-        help="covariance family; the posterior has VVV, also called full, only so far (default: VVV)",
+        help="covariance family, by mclust's name or an alias (default: VVV)",
     )
 
     command = commands.add_parser("demo", parents=[run], help="Old Faithful, end to end")

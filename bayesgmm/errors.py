@@ -27,3 +27,11 @@ class MissingDependencyError(BayesGMMError, ImportError):
 
 class SamplingError(BayesGMMError, RuntimeError):
     """A chain could not be started or run; the message names the chain and where it started."""
+
+
+class PriorWarning(UserWarning):
+    """A prior under which the posterior may be improper on the data at hand."""
+
+
+class SamplingWarning(UserWarning):
+    """Posterior draws that something speaks against; the tree's attributes list the same sentences."""

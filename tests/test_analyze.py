@@ -117,9 +117,11 @@ def test_a_given_number_of_components_is_no_selection(comparison):
     assert "selection" not in comparison.tree.attrs
 
 
-def test_a_family_without_a_posterior_is_refused_before_the_work():
-    with pytest.raises(bg.InputError, match="covariance is 'EEE'; the posterior has the family VVV"):
-        bg.analyze(bg.load_faithful(), covariance="EEE")
+def test_one_resolution_serves_em_and_the_posterior():
+    comparison = bg.analyze(bg.load_faithful().round(0), 2, covariance="EEI", draws=20, tune=50, chains=2, n_init=2, seed=3)
+    assert comparison.em.resolution == (1.0, 1.0)
+    np.testing.assert_array_equal(comparison.tree["constant_data"]["resolution"].values, [1.0, 1.0])
+    assert comparison.tree.attrs["covariance"] == comparison.em.covariance == "EEI"
 
 
 def test_labels_of_the_wrong_length_are_refused():

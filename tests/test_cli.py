@@ -95,9 +95,15 @@ def test_bad_selections_are_refused(csv, tmp_path, capsys):
     assert "park" in refused(capsys, "select", csv, "--out", tmp_path)
 
 
-def test_fit_refuses_a_family_that_the_posterior_has_not(csv, tmp_path, capsys):
-    message = refused(capsys, "fit", csv, "-k", "2", "--columns", "eruptions,waiting", "--covariance", "EEE", "--out", tmp_path)
-    assert "the posterior has the family VVV" in message
+def test_fit_takes_a_family_by_alias(csv, tmp_path, capsys):
+    assert main(
+        ["fit", str(csv), "-k", "2", "--columns", "eruptions,waiting", "--covariance", "tied", "--out", str(tmp_path), *SMALL]
+    ) in (0, 1)
+    capsys.readouterr()
+    tree = bg.load(tmp_path / "analysis.nc")
+    assert tree.attrs["covariance"] == "EEE"
+    covariances = tree["posterior"]["covariances"]
+    assert float(abs(covariances.isel(cluster=0) - covariances.isel(cluster=1)).max()) < 1e-10
 
 
 def test_label_column_is_left_out_of_the_fit(csv, tmp_path, capsys):

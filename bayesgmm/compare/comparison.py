@@ -17,7 +17,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.posterior.assignments import assignments
 from bayesgmm.posterior.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.relabel import relabel
-from bayesgmm.posterior.schema import em_of, group, observed_matrix, with_derived, with_groups
+from bayesgmm.posterior.schema import em_of, group, observed_matrix, resolution_of, with_derived, with_groups
 
 DEFAULT_CI_PROB = 0.95
 
@@ -93,7 +93,7 @@ def compare(em: EMResult, tree: xr.DataTree, *, ci_prob: float = DEFAULT_CI_PROB
     memberships = assignments(tree, ci_prob=ci_prob)
     predictive = predictive_table(em, tree)
     agreement = _agreement(tree, memberships)
-    findings = write_findings(em, diagnosis, table, memberships, predictive, agreement)
+    findings = write_findings(em, diagnosis, table, memberships, predictive, agreement, resolution_of(tree))
     return Comparison(em, tree, diagnosis, table, memberships, predictive, agreement, findings, ci_prob)
 
 

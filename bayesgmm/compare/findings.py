@@ -6,6 +6,7 @@ import xarray as xr
 
 from bayesgmm.em.result import EMResult
 from bayesgmm.em.run import EMStatus
+from bayesgmm.params import Array
 from bayesgmm.posterior.diagnose import Diagnosis
 
 CLOSE_SHIFT = 0.5
@@ -21,12 +22,17 @@ def write_findings(
     memberships: xr.Dataset,
     predictive: pd.DataFrame,
     agreement: pd.DataFrame | None,
+    resolution: Array,
 ) -> tuple[str, ...]:
-    """Sentences on convergence, optima, parameters, memberships, prediction and known labels, in this order."""
+    """Sentences on convergence, optima, parameters, memberships, prediction and known labels, in this order.
+
+    `resolution` (D,) is the posterior's.
+    """
     findings = [
         _on_convergence(diagnosis),
         _on_optima(em),
         _on_parameters(parameters),
+        *_on_resolution(em, resolution),
         *_on_bounds(parameters),
         _on_labels(memberships),
         _on_uncertainty(memberships),
@@ -53,11 +59,12 @@ def _on_optima(em: EMResult) -> str:
     n_short = sum(run.status is EMStatus.SHORT for run in em.runs)
     n_unfinished = sum(run.status is EMStatus.MAX_ITER for run in em.runs)
     failed = f" {_count(n_failed, 'start')} collapsed onto too few points." if n_failed else ""
+    narrow = f" {'; '.join(em.unresolved).capitalize()}." if em.unresolved else ""
     unfinished = f" {_count(n_unfinished, 'start')} stopped before converging." if n_unfinished else ""
     short = f" {_count(n_short, 'start')} fell behind in the short runs and went no further." if n_short else ""
     spurious = f" It may be spurious: {'; '.join(em.spurious)}." if em.spurious else ""
     interrupted = " The fit was interrupted before the last start." if em.interrupted else ""
-    rest = f"{spurious}{short}{failed}{unfinished}{interrupted}"
+    rest = f"{spurious}{narrow}{short}{failed}{unfinished}{interrupted}"
     if not em.converged:
         return f"EM did not converge: {em.status}.{rest}"
     best, n_runs = em.modes[0], len(em.runs) - n_short
@@ -91,6 +98,19 @@ def _on_parameters(parameters: pd.DataFrame) -> str:
         f"standard deviation: {names}. A maximum need not be near the mean where the posterior is skewed, several modes are "
         "mixed, or the prior counts."
     )
+
+
+def _on_resolution(em: EMResult, resolution: Array) -> list[str]:
+    if np.array_equal(em.resolution, resolution):
+        return []
+    ours, theirs = (
+        f"rounded to {_listed([f'{step:g}' for step in steps])}" if np.any(steps) else "exact"
+        for steps in (em.resolution, resolution)
+    )
+    return [
+        f"EM took the values for {ours}, the posterior for {theirs}: their variances differ by that of rounding, a twelfth of "
+        "the squared step. Give both the same resolution to compare scales and correlations."
+    ]
 
 
 def _on_bounds(parameters: pd.DataFrame) -> list[str]:

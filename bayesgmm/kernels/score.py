@@ -6,19 +6,20 @@ Samplers run their chains in threads or processes of their own, so that nothing 
 import numpy as np
 from numba import njit
 
+from bayesgmm.kernels.cache import INTERNAL
 from bayesgmm.kernels.moments import add_moments
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")  # what calls it compiles faster so
 def score(X, weights, means, scale_trils, row_weights):
     r"""Weighted log-likelihood and its gradient.
 
     Fisher's identity: the gradient of sum_n w_n ln p(x_n) is the expected complete-data score. With the moments N_k, S_k,
-    SS_k about mu_k and z = L_k^{-1} (x - mu_k)::
+    SS_k about mu_k::
 
-        d/d pi_k = N_k / pi_k                     the weights as free coordinates; the simplex is the caller's concern
-        d/d mu_k = L_k^{-T} L_k^{-1} S_k
-        d/d L_k  = tril(L_k^{-T} (L_k^{-1} SS_k L_k^{-T}) - N_k diag(1 / diag L_k))
+        d/d pi_k    = N_k / pi_k                     the weights as free coordinates; the simplex is the caller's concern
+        d/d mu_k    = Sigma_k^{-1} S_k
+        d/d Sigma_k = (Sigma_k^{-1} SS_k Sigma_k^{-1} - N_k Sigma_k^{-1}) / 2
 
     Parameters
     ----------
@@ -28,8 +29,10 @@ def score(X, weights, means, scale_trils, row_weights):
 
     Returns
     -------
-    log_likelihood, d_weights (K,), d_means (K, D), d_scale_trils (K, D, D)
-        The last is zero above the diagonal. A log_likelihood of -inf comes with a gradient that means nothing.
+    log_likelihood, d_weights (K,), d_means (K, D), d_covariances (K, D, D)
+        The last is symmetric: the log-likelihood changes by the sum of its elements times those of dSigma_k, so that for any
+        T with Sigma_k = T T' + const the derivative by T is 2 d_covariances T. A log_likelihood of -inf comes with a gradient
+        that means nothing.
     """
     n_components, n_features = means.shape
     counts = np.zeros(n_components)
@@ -40,25 +43,42 @@ def score(X, weights, means, scale_trils, row_weights):
     log_likelihood = add_moments(
         X, location, scale, row_weights, 0, X.shape[0], log_weights, means, scale_trils, False, counts, sums, scatters
     )
+    d_weights = np.empty_like(counts)
     d_means = np.empty_like(sums)
-    d_scale_trils = np.zeros_like(scatters)
+    d_covariances = np.zeros_like(scatters)
     inverse = np.empty((n_features, n_features))
     half = np.empty((n_features, n_features))
     whitened = np.empty((n_features, n_features))
     for k in range(n_components):
+        d_weights[k] = counts[k] / weights[k]
         _invert_lower(scale_trils[k], inverse)
         _times_transposed(inverse, sums[k], d_means[k])
         _matmul(inverse, scatters[k], half)
         _matmul(half, inverse.T, whitened)
+        for i in range(n_features):
+            for j in range(n_features):
+                whitened[i, j] *= 0.5
+            whitened[i, i] -= 0.5 * counts[k]
         _matmul(inverse.T, whitened, half)
+        _matmul(half, inverse, d_covariances[k])
+    return log_likelihood, d_weights, d_means, d_covariances
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def score_of_trils(X, weights, means, scale_trils, row_weights):
+    """As `score`, with the gradient by the lower Cholesky factors L_k of Sigma_k = L_k L_k' in the place of d_covariances."""
+    log_likelihood, d_weights, d_means, d_covariances = score(X, weights, means, scale_trils, row_weights)
+    n_components, n_features = means.shape
+    d_scale_trils = np.zeros_like(d_covariances)
+    for k in range(n_components):
         for i in range(n_features):
             for j in range(i + 1):
-                d_scale_trils[k, i, j] = half[i, j]
-            d_scale_trils[k, i, i] -= counts[k] * inverse[i, i]
-    return log_likelihood, counts / weights, d_means, d_scale_trils
+                for m in range(j, n_features):
+                    d_scale_trils[k, i, j] += 2.0 * d_covariances[k, i, m] * scale_trils[k, m, j]
+    return log_likelihood, d_weights, d_means, d_scale_trils
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INTERNAL)
 def _invert_lower(tril, inverse):
     n = tril.shape[0]
     for j in range(n):
@@ -72,7 +92,7 @@ def _invert_lower(tril, inverse):
             inverse[i, j] = total / tril[i, i]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INTERNAL)
 def _matmul(a, b, out):
     """a @ b into out, by loops: for matrices this small a call to BLAS costs more, and BLAS may start threads."""
     for i in range(a.shape[0]):
@@ -83,7 +103,7 @@ def _matmul(a, b, out):
             out[i, j] = total
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INTERNAL)
 def _times_transposed(inverse, vector, out):
     """inverse' inverse vector, for lower triangular inverse, into out."""
     for i in range(len(vector)):

@@ -1,26 +1,27 @@
 """build_model: the Bayesian mixture as a plain PyMC model."""
 
+from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pymc.distributions.transforms import CholeskyCorrTransform
+from pymc.logprob.transforms import Transform
 
-from bayesgmm.data import Dataset, check_count, require_fittable, validate
 from bayesgmm.em.result import EMResult, sample_mixture
-from bayesgmm.errors import InputError
-from bayesgmm.families import family_named
+from bayesgmm.model.axes import cayley_log_constant, draw_cayley
 from bayesgmm.model.likelihood import mixture_log_density
 from bayesgmm.model.priors import Priors, ResolvedPriors
+from bayesgmm.model.specification import Specification, specify
 from bayesgmm.params import MixtureParams
 
+if find_spec("jax") is not None:
+    import bayesgmm.model.likelihood_jax  # noqa: F401 - makes the ops known to PyTensor's JAX backend
+
 Array = NDArray[np.float64]
-
-
-FREE_VARIANCES = ("V", "VII", "VEI", "VVI", "VEE", "VVE", "VEV")
-"""Families that are VVV under another name where there is a single column."""
 
 
 class CorrelationTransform(CholeskyCorrTransform):
@@ -29,19 +30,37 @@ class CorrelationTransform(CholeskyCorrTransform):
     name = "cholesky"
 
 
+class ArcsinhTransform(Transform):
+    """To the inverse hyperbolic sine of every element, which takes the heavy tails off Cayley coordinates."""
+
+    name = "arcsinh"
+
+    def forward(self, value: Any, *inputs: Any) -> Any:
+        return pt.arcsinh(value)
+
+    def backward(self, value: Any, *inputs: Any) -> Any:
+        return pt.sinh(value)
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        return pt.log(pt.cosh(value)).sum(axis=-1)
+
+
 def build_model(
     X: Any,
     n_components_or_em: int | EMResult,
     *,
     covariance: str | None = None,
     priors: Priors | None = None,
+    resolution: float | ArrayLike | None = None,
 ) -> pm.Model:
     """The Gaussian mixture as a plain `pm.Model`, to sample, extend, or draw prior and posterior predictive from.
 
-    Free variables: ``weights (cluster)`` Dirichlet, ``means (cluster, feature)`` Normal, ``scales (cluster, feature)`` (marginal
-    standard deviations) and, for D > 1, ``correlation_trils (cluster, feature, feature_bis)``, the Cholesky factors of LKJ
-    correlation matrices. Deterministic: ``correlations``, ``covariances``. Observed: ``X (obs, feature)``, a random variable
-    whose log-density is one value per row, from the library's fused kernel.
+    Free variables: ``weights (cluster)`` Dirichlet; ``means (cluster, feature)`` Normal; ``scales``, with the axes that the
+    family has (marginal standard deviations, or semi-axes for EVE VVE EEV VEV); and, where the family has them, ``log_volumes
+    (cluster)`` and ``log_shapes (cluster, feature)``, Normal with sum 0, ``correlation_trils (cluster, feature, feature_bis)`` or
+    without the first axis, Cholesky factors of LKJ correlation matrices, and ``rotations``, Cayley coordinates of uniform ones.
+    Deterministic: ``correlations``, ``covariances``. Observed: ``X (obs, feature)``, a random variable whose log-density is one
+    value per row, from the library's fused kernel. Data: ``resolution (feature)``.
 
     Parameters
     ----------
@@ -49,67 +68,47 @@ def build_model(
     n_components_or_em : int or EMResult
         K, or a fit whose K and covariance family are taken.
     covariance : str, optional
-        "VVV" or "full"; by default the fit's, or "VVV".
+        One of mclust's names or an alias, as in `fit_em`; by default the fit's, or "VVV".
     priors : Priors, optional
         By default scaled from the data; see `Priors`.
+    resolution : float or (D,), optional
+        Rounding step of the columns: a recorded row has covariance Sigma_k + diag(resolution^2) / 12. None takes the fit's, if it
+        was given one, else the smallest gap between the values of columns with ties; 0 is none.
 
     Raises
     ------
     InputError
-        Bad data or arguments.
+        Bad data or arguments, or a prior under which the posterior would be improper.
     """
-    dataset = validate(X)
-    n_components = resolve_components(n_components_or_em, covariance)
-    require_fittable(dataset, n_components)
-    return assemble(dataset, (priors or Priors()).resolved(dataset.X, n_components))
+    return assemble(specify(X, n_components_or_em, covariance, priors, resolution))
 
 
-def resolve_components(n_components_or_em: int | EMResult, covariance: str | None) -> int:
-    """K of a number or a fit, after checking that the covariance families agree and have a model."""
-    if not isinstance(n_components_or_em, EMResult):
-        if covariance is not None and family_named(covariance).name != "VVV":
-            raise InputError(f"covariance is {covariance!r}; the posterior has the family VVV ('full') only so far: leave it out")
-        return check_count(n_components_or_em, "n_components")
-    em = n_components_or_em
-    if covariance is not None and family_named(covariance).name != em.covariance:
-        raise InputError(f"covariance is {covariance!r} but the EM fit has {em.covariance!r}; leave it out, or fit again")
-    if em.covariance != "VVV" and not (em.covariance in FREE_VARIANCES and em.params.n_features == 1):
-        raise InputError(
-            f"the EM fit has covariance {em.covariance!r}; the posterior has the family VVV ('full') only so far: fit again with "
-            "covariance='VVV'"
-        )
-    return em.params.n_components
-
-
-def assemble(dataset: Dataset, priors: ResolvedPriors) -> pm.Model:
+def assemble(specification: Specification) -> pm.Model:
     """The model of a validated data set and priors with every number given."""
-    n_components, n_features = len(priors.concentration), dataset.n_features
-    columns = list(dataset.columns)
-    coords = {
-        "cluster": np.arange(n_components),
-        "feature": columns,
-        "feature_bis": columns,
+    dataset, priors = specification.dataset, specification.target.priors
+    structure, resolution = priors.structure, specification.target.resolution
+    n_features = structure.n_features
+    coords: dict[str, Any] = {
+        "cluster": np.arange(structure.n_components),
+        "feature": list(dataset.columns),
+        "feature_bis": list(dataset.columns),
         "obs": np.arange(dataset.n_samples),
     }
+    if structure.axes == "rotations":
+        coords["rotation_plane"] = [f"{i}-{j}" for i, j in zip(*np.tril_indices(n_features, -1), strict=True)]
     square = ("cluster", "feature", "feature_bis")
     with pm.Model(coords=coords) as model:
+        noise = pm.Data("resolution", resolution, dims="feature") ** 2 / 12
         weights = pm.Dirichlet("weights", priors.concentration, dims="cluster")
         means = pm.Normal("means", priors.mean_loc, priors.mean_scale, dims=("cluster", "feature"))
-        scales = _scales(priors)
-        if n_features > 1:
-            correlation_trils = pm.LKJCorr(
-                "correlation_trils",
-                n=n_features,
-                size=(n_components,),
-                eta=priors.lkj_eta,
-                default_transform=CorrelationTransform(n_features),
-                dims=square,
-            )
+        factors = _factors(priors)
+        covariances = pm.Deterministic("covariances", factors @ factors.swapaxes(-1, -2), dims=square)
+        scales = pt.sqrt(pt.diagonal(covariances, axis1=-2, axis2=-1))
+        pm.Deterministic("correlations", covariances / scales[:, :, None] / scales[:, None, :], dims=square)
+        if structure.axes == "rotations" or resolution.any():
+            scale_trils = pt.linalg.cholesky(covariances + pt.diag(noise))
         else:
-            correlation_trils = pt.ones((n_components, 1, 1))
-        pm.Deterministic("correlations", correlation_trils @ correlation_trils.swapaxes(-1, -2), dims=square)
-        scale_trils = scales[:, :, None] * correlation_trils
-        pm.Deterministic("covariances", scale_trils @ scale_trils.swapaxes(-1, -2), dims=square)
+            scale_trils = factors
         pm.CustomDist(
             "X",
             weights,
@@ -124,14 +123,76 @@ def assemble(dataset: Dataset, priors: ResolvedPriors) -> pm.Model:
     return model
 
 
+def _factors(priors: ResolvedPriors) -> Any:
+    """T_k (K, D, D) with Sigma_k = T_k T_k', of new free variables; see `structure`."""
+    structure, n_features = priors.structure, priors.structure.n_features
+    log_scales = pt.log(_scales(priors))
+    log_scales = log_scales[..., None] if not structure.feature_scales else log_scales
+    log_scales = log_scales[None] if not structure.cluster_scales else log_scales
+    log_scales = pt.broadcast_to(log_scales, (structure.n_components, n_features))
+    if structure.own_volumes:
+        log_scales += pm.ZeroSumNormal("log_volumes", priors.log_ratio_scale, dims="cluster")[:, None]
+    if structure.own_shapes:
+        log_scales += pm.ZeroSumNormal("log_shapes", priors.log_ratio_scale, n_zerosum_axes=2, dims=("cluster", "feature"))
+    if structure.axes == "columns":
+        return pt.exp(log_scales)[:, :, None] * pt.eye(n_features)
+    own = ("cluster",) if structure.own_axes else ()
+    if structure.axes == "rotations":
+        rotations = pm.CustomDist(
+            "rotations",
+            np.zeros(structure.n_pairs),  # PyMC takes the shape of a draw from its parameters
+            logp=partial(_rotations_logp, n_features=n_features),
+            default_transform=ArcsinhTransform(),
+            random=partial(_random_rotations, n_features=n_features),
+            signature="(p)->(p)",
+            dims=(*own, "rotation_plane"),
+        )
+        return structure.reference_axes @ _cayley(rotations, n_features) * pt.exp(log_scales)[:, None, :]
+    trils = pm.LKJCorr(
+        "correlation_trils",
+        n=n_features,
+        size=(structure.n_components,) if structure.own_axes else (),
+        eta=priors.lkj_eta,
+        default_transform=CorrelationTransform(n_features),
+        dims=(*own, "feature", "feature_bis"),
+    )
+    if structure.equal_determinants:
+        own_logs = pt.log(pt.diagonal(trils, axis1=-2, axis2=-1)).mean(axis=-1, keepdims=True)
+        log_scales -= own_logs - own_logs.mean()
+    return pt.exp(log_scales)[:, :, None] * trils
+
+
 def _scales(priors: ResolvedPriors) -> Any:
+    structure = priors.structure
     distributions = {
         "inverse_gamma": pm.InverseGamma,
         "half_normal": pm.HalfNormal,
         "half_student_t": pm.HalfStudentT,
         "log_normal": pm.LogNormal,
     }
-    return distributions[priors.scale_prior]("scales", **priors.scale_params, dims=("cluster", "feature"))
+    has = {"cluster": structure.cluster_scales, "feature": structure.feature_scales}
+    dims = tuple(dim for dim, there in has.items() if there)
+    parameters = priors.scale_params if structure.feature_scales else {k: v[0] for k, v in priors.scale_params.items()}
+    return distributions[priors.scale_prior]("scales", **parameters, dims=dims)
+
+
+def _skew(rotations: Any, n_features: int) -> Any:
+    rows, columns = np.tril_indices(n_features, -1)
+    zeros = pt.zeros((*rotations.shape[:-1], n_features, n_features))
+    return zeros[..., rows, columns].set(rotations)[..., columns, rows].set(-rotations)
+
+
+def _cayley(rotations: Any, n_features: int) -> Any:
+    return 2 * pt.linalg.inv(pt.eye(n_features) + _skew(rotations, n_features)) - pt.eye(n_features)
+
+
+def _rotations_logp(value: Any, _template: Any, *, n_features: int) -> Any:
+    determinant = pt.linalg.det(pt.eye(n_features) + _skew(value, n_features))
+    return cayley_log_constant(n_features) - (n_features - 1) * pt.log(determinant)
+
+
+def _random_rotations(_template: Array, rng: np.random.Generator, size: tuple[int, ...] | None, *, n_features: int) -> Array:
+    return draw_cayley(rng, n_features, () if size is None else tuple(size))
 
 
 def _logp(value: Any, weights: Any, means: Any, scale_trils: Any) -> Any:

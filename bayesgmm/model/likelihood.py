@@ -18,7 +18,7 @@ from pytensor.tensor.rewriting.basic import register_canonicalize
 
 from bayesgmm.kernels.block import CODE_VERSION
 from bayesgmm.kernels.density import fill_log_density
-from bayesgmm.kernels.score import score
+from bayesgmm.kernels.score import score_of_trils
 
 
 class MixtureLogDensity(Op):
@@ -65,7 +65,7 @@ class MixtureScore(Op):
         return [grad_not_implemented(self, 0, X, "the data are not differentiated"), *gradients, row_gradient]
 
     def perform(self, node, inputs, outputs):
-        for storage, value in zip(outputs, score(*map(np.ascontiguousarray, inputs)), strict=True):
+        for storage, value in zip(outputs, score_of_trils(*map(np.ascontiguousarray, inputs)), strict=True):
             storage[0] = np.asarray(value)
 
 
@@ -89,7 +89,7 @@ def _numba_log_density(op, node, **kwargs):
 def _numba_score(op, node, **kwargs):
     @njit(nogil=True, error_model="numpy")
     def mixture_score_values(X, weights, means, scale_trils, row_weights):
-        value, d_weights, d_means, d_scale_trils = score(X, weights, means, scale_trils, row_weights)
+        value, d_weights, d_means, d_scale_trils = score_of_trils(X, weights, means, scale_trils, row_weights)
         return np.asarray(value), d_weights, d_means, d_scale_trils
 
     return mixture_score_values, CODE_VERSION

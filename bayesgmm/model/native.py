@@ -2,27 +2,39 @@
 
 nutpie runs a PyMC model through two C functions and a pointer to data. Those it makes for PyMC are compiled anew in every
 process; these are the library's own, compiled once and cached on disk. All data travel in one flat array that
-`_packed` writes and `_density` reads.
+`packed` writes and `_density` reads.
 """
 
+from ctypes import POINTER, c_double
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import carray, cfunc, types
 from numpy.typing import NDArray
 from nutpie.compile_pymc import CompiledPyMCModel
 
-from bayesgmm.model.coordinates import n_coordinates
-from bayesgmm.model.density import density_arguments, log_posterior
+from bayesgmm.model.density import Hyperparameters, Layout, density_arguments, log_posterior
 from bayesgmm.model.priors import ResolvedPriors
 
 Array = NDArray[np.float64]
 
 COORDINATES = "coordinates"
 
-_HEADER = 6
+_LAYOUT = len(Layout._fields)
+_ARRAYS = len(Hyperparameters._fields) + 4
+_HEADER = 1 + _LAYOUT + _ARRAYS + 1
+_DOUBLES = POINTER(c_double)
 _OK, _WRONG_LENGTH, _NOT_FINITE = 0, -1, 4  # what nutpie expects; above 0 means try elsewhere
+
+
+class Place(NamedTuple):
+    """Where and in which metric a chain works: u = origin (P,) + metric (P, P) z; and the z (P,) at which it starts."""
+
+    origin: Array
+    metric: Array
+    start: Array
+
 
 _DENSITY_SIGNATURE = types.int64(
     types.uint64,
@@ -36,19 +48,18 @@ _COPY_SIGNATURE = types.int64(
 )
 
 
-def native_model(X: Array, priors: ResolvedPriors) -> CompiledPyMCModel:
-    """The log-posterior of the data as a model for nutpie, whose draws are the unconstrained `coordinates`."""
-    n_components, n_features = len(priors.concentration), X.shape[1]
-    n_dim = n_coordinates(n_components, n_features)
+def native_model(X: Array, priors: ResolvedPriors, resolution: Array, place: Place) -> CompiledPyMCModel:
+    """The log-posterior as a model for nutpie, whose draws are z in u = place.origin + place.metric z."""
+    n_dim = priors.structure.n_coordinates
     density, copy = _compiled()
     return CompiledPyMCModel(
         dims={COORDINATES: ("coordinate",)},
         compiled_logp_func=density,
         compiled_expand_func=copy,
-        initial_point_func=lambda _seed: np.zeros(n_dim),
+        initial_point_func=lambda _seed: place.start,
         shared_data={},
         shared_var_keys={},
-        user_data=_packed(X, priors),
+        user_data=packed(X, priors, resolution, place),
         n_expanded=n_dim,
         shape_info=([COORDINATES], [slice(0, n_dim)], [(n_dim,)]),
         logp_func=None,
@@ -59,37 +70,71 @@ def native_model(X: Array, priors: ResolvedPriors) -> CompiledPyMCModel:
     )
 
 
-def _packed(X: Array, priors: ResolvedPriors) -> Array:
-    """Header, concentration (K), mean_loc, mean_scale, scale_params (D, D, 2 D), row weights (N), X (N D), end to end."""
-    concentration, mean_loc, mean_scale, kind, scale_params, lkj_eta, log_constant = density_arguments(priors)
-    header = [*X.shape, len(priors.concentration), kind, lkj_eta, log_constant]
-    return np.concatenate([header, concentration, mean_loc, mean_scale, np.ravel(scale_params), np.ones(len(X)), X.ravel()])
+def packed(X: Array, priors: ResolvedPriors, resolution: Array, place: Place) -> Array:
+    """N, the layout, where each array begins and the last one ends, and the arrays, end to end."""
+    layout, hyper = density_arguments(priors, resolution)
+    arrays = [np.ravel(array) for array in (*hyper, place.origin, place.metric, np.ones(len(X)), X)]
+    begins = _HEADER + np.cumsum([0, *map(len, arrays)])
+    return np.concatenate([[len(X)], layout, begins, *arrays])
 
 
-def _density(dim, u_, gradient_, value_, data_):
+def log_density_of(data: Array, z: Array) -> tuple[float, Array]:
+    """The log-posterior of `packed` data and its gradient by z (P,); -inf, with a gradient of no meaning, where not finite."""
+    density, _ = _compiled()
+    z = np.ascontiguousarray(z, dtype=np.float64)
+    gradient, value = np.empty(len(z)), np.empty(1)
+    status = density.ctypes(len(z), *(array.ctypes.data_as(_DOUBLES) for array in (z, gradient, value, data)))
+    return float(value[0]) if status == _OK else -np.inf, gradient
+
+
+def _density(dim, z_, gradient_, value_, data_):
     header = carray(data_, (_HEADER,))
-    n_samples, n_features, n_components = int(header[0]), int(header[1]), int(header[2])
-    at_rows = _HEADER + n_components + 4 * n_features
-    data = carray(data_, (at_rows + n_samples * (1 + n_features),))
-    at_loc = _HEADER + n_components
-    gradient = carray(gradient_, (dim,))
-    value = log_posterior(
-        carray(u_, (dim,)),
-        data[at_rows + n_samples :].reshape(n_samples, n_features),
-        data[at_rows : at_rows + n_samples],
-        data[_HEADER:at_loc],
-        data[at_loc : at_loc + n_features],
-        data[at_loc + n_features : at_loc + 2 * n_features],
+    n_samples = int(header[0])
+    layout = Layout(
+        int(header[1]),
+        int(header[2]),
         int(header[3]),
-        data[at_loc + 2 * n_features : at_rows].reshape(2, n_features),
-        header[4],
-        header[5],
-        gradient,
+        int(header[4]),
+        int(header[5]),
+        int(header[6]),
+        int(header[7]),
+        int(header[8]),
+        int(header[9]),
+        int(header[10]),
+        int(header[11]),
     )
+    n_components, n_features = layout.n_components, layout.n_features
+    begins = np.empty(_ARRAYS + 1, np.int64)
+    for i in range(_ARRAYS + 1):
+        begins[i] = int(header[1 + _LAYOUT + i])
+    data = carray(data_, (begins[_ARRAYS],))
+    hyper = Hyperparameters(
+        data[begins[0] : begins[1]],
+        data[begins[1] : begins[2]],
+        data[begins[2] : begins[3]],
+        data[begins[3] : begins[4]].reshape(2, layout.scale_columns),
+        data[begins[4] : begins[5]],
+        data[begins[5] : begins[6]].reshape(n_components, n_components - 1),
+        data[begins[6] : begins[7]].reshape(n_features, n_features - 1),
+        data[begins[7] : begins[8]].reshape((begins[8] - begins[7]) // n_features**2, n_features, n_features),
+        data[begins[8] : begins[9]],
+    )
+    origin, metric = data[begins[9] : begins[10]], data[begins[10] : begins[11]].reshape(dim, dim)
+    X = data[begins[12] : begins[13]].reshape(n_samples, n_features)
+    z, gradient = carray(z_, (dim,)), carray(gradient_, (dim,))
+    u, slope = np.empty(dim), np.empty(dim)
+    for i in range(dim):
+        u[i] = origin[i]
+        gradient[i] = 0.0
+        for j in range(dim):
+            u[i] += metric[i, j] * z[j]
+    value = log_posterior(u, X, data[begins[11] : begins[12]], layout, hyper, slope)
     carray(value_, (1,))[0] = value
     for i in range(dim):
-        if not np.isfinite(gradient[i]):
+        if not np.isfinite(slope[i]):
             return _NOT_FINITE
+        for j in range(dim):
+            gradient[j] += metric[i, j] * slope[i]
     return _OK if np.isfinite(value) else _NOT_FINITE
 
 

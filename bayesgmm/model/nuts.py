@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,8 +37,8 @@ def started_at(model: Any, start: Array) -> Any:
 
 def run_chains(
     models: Sequence[Any], seeds: Sequence[int], settings: NutsSettings, show_progress: bool | None
-) -> tuple[list[xr.DataTree], bool]:
-    """The trace of each chain, in order, and whether the user interrupted.
+) -> tuple[dict[int, xr.DataTree], bool]:
+    """The trace of each chain by its number, in order, and whether the user interrupted.
 
     After an interruption the traces hold the draws made by then; chains with less than half the draws of the longest are left
     out, because all are cut to one length. Raises KeyboardInterrupt if no chain had made a few draws, and SamplingError if a
@@ -74,7 +74,7 @@ def run_chains(
             longest = max(lengths.values(), default=0)
             if longest < FEWEST_DRAWS:
                 raise
-            return [traces[chain] for chain in sorted(traces) if lengths[chain] >= max(longest / 2, FEWEST_DRAWS)], True
+            return {chain: traces[chain] for chain in sorted(traces) if lengths[chain] >= max(longest / 2, FEWEST_DRAWS)}, True
         except RuntimeError as error:
             for sampler in running.values():
                 _stopped(sampler)
@@ -82,7 +82,7 @@ def run_chains(
                 f"chain {chain} could not be sampled: {str(error).splitlines()[0]} "
                 "Try other starts (another seed) or other priors."
             ) from error
-    return [traces[chain] for chain in sorted(traces)], False
+    return {chain: traces[chain] for chain in sorted(traces)}, False
 
 
 def _stopped(sampler: Any) -> xr.DataTree:
@@ -115,7 +115,7 @@ def _start(model: Any, seed: int, settings: NutsSettings, report: Callable[[Any]
     )
 
 
-def joined(traces: Sequence[xr.DataTree], name: str) -> xr.Dataset:
+def joined(traces: Iterable[xr.DataTree], name: str) -> xr.Dataset:
     """Group `name` of all chains, cut to the shortest (they differ only after an interruption)."""
     datasets = [trace[name].to_dataset() for trace in traces]
     shortest = min(dataset.sizes["draw"] for dataset in datasets)

@@ -1,7 +1,7 @@
 """Priors: what is believed before the data, scaled from the data where the user says nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
@@ -10,7 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import gammaln
 
+from bayesgmm.data import check_count, require_fittable, validate
 from bayesgmm.errors import InputError
+from bayesgmm.families import family_named, require_dimension
+from bayesgmm.model.axes import cayley_log_density, draw_cayley, draw_lkj_trils, lkj_log_density
+from bayesgmm.model.coordinates import Parameters, contrasts
+from bayesgmm.model.structure import Structure, structure_of
 
 Array = NDArray[np.float64]
 
@@ -22,6 +27,16 @@ SCALE_PARAMETERS: dict[str, tuple[str, ...]] = {
 }
 """Priors on the marginal standard deviations and their parameters, named as in PyMC."""
 
+DEFAULT_SCALES = {
+    "inverse_gamma": "alpha=2, beta=s/2",
+    "half_normal": "sigma=s",
+    "half_student_t": "nu=4, sigma=s",
+    "log_normal": "mu=ln(0.3 s), sigma=0.8",
+}
+"""`default_scale_params` in words."""
+
+CENTRAL = np.array([0.01, 0.5, 0.99])
+
 MEAN_SCALE_FACTOR = 2.5
 """Prior standard deviation of the means, in standard deviations of the column."""
 
@@ -29,6 +44,8 @@ MEAN_SCALE_FACTOR = 2.5
 @dataclass(frozen=True)
 class Priors:
     """Priors of the mixture model; None is filled in from the data, column by column.
+
+    `print` tells what is given and what will be taken from the data; `describe` gives the numbers for data.
 
     Parameters
     ----------
@@ -45,6 +62,15 @@ class Priors:
         sigma s; nu 4 and sigma s; mu ln(0.3 s) and sigma 0.8.
     lkj_eta : float
         Shape of the LKJ prior on each correlation matrix; 1 is uniform, larger values favour weaker correlations.
+    log_ratio_scale : float
+        Standard deviation of the Normal prior on the logarithms of relative volumes or shapes, where a family ties the other of
+        the two (VEI VEE VEV, EVI EVE EVV): 0.8, about as wide as the default prior of the scales.
+
+    Notes
+    -----
+    Where components or columns share a scale, it has one prior, not one for each. Families without a scale for each column (EII,
+    VII, and those with rotated axes: EVE VVE EEV VEV, whose scales are semi-axes and whose rotations are uniform) take s as the
+    geometric mean of the columns' standard deviations, and one number for each of `scale_params`.
     """
 
     concentration: float | Any = 1.0
@@ -53,6 +79,7 @@ class Priors:
     scale_prior: str = "inverse_gamma"
     scale_params: Mapping[str, float | Any] | None = None
     lkj_eta: float = 2.0
+    log_ratio_scale: float = 0.8
 
     def __post_init__(self) -> None:
         for name in ("concentration", "mean_loc", "mean_scale"):
@@ -66,95 +93,155 @@ class Priors:
                     f"Priors: scale_params of {self.scale_prior} are {', '.join(expected)}; got {', '.join(self.scale_params)}"
                 )
             object.__setattr__(self, "scale_params", {name: _as_plain(self.scale_params[name]) for name in expected})
-        eta: Any = self.lkj_eta
-        if not (isinstance(eta, Real) and np.isfinite(float(eta)) and float(eta) > 0):
-            raise InputError(f"Priors: lkj_eta must be a positive number; got {self.lkj_eta!r}")
+        for name in ("lkj_eta", "log_ratio_scale"):
+            value: Any = getattr(self, name)
+            if not (isinstance(value, Real) and np.isfinite(float(value)) and float(value) > 0):
+                raise InputError(f"Priors: {name} must be a positive number; got {value!r}")
 
-    def resolved(self, X: Array, n_components: int) -> "ResolvedPriors":
-        """Every number filled in for the data X (N, D) and K components."""
+    def __str__(self) -> str:
+        """What is given and what will be taken from the data, one line each."""
+        location = "mean of the column" if self.mean_loc is None else _in_words(self.mean_loc)
+        spread = f"{MEAN_SCALE_FACTOR:g} s" if self.mean_scale is None else _in_words(self.mean_scale)
+        return f"""weights ~ Dirichlet({_in_words(self.concentration)})
+means in a column ~ Normal({location}, sd {spread})
+standard deviations in a column ~ {self._scale_words()}
+logarithms of relative sizes or shapes, of sum 0 ~ Normal(0, sd {self.log_ratio_scale:.4g}): in VEI VEE VEV EVI EVE EVV
+correlations ~ LKJ({self.lkj_eta:.4g})
+orientations ~ uniform over all rotations: in EVE VVE EEV VEV
+s: the column's standard deviation in the data, or all columns' geometric mean where a family has no scale for each"""
+
+    def _scale_words(self) -> str:
+        if self.scale_params is not None:
+            return f"{self.scale_prior}({', '.join(f'{name}={_in_words(value)}' for name, value in self.scale_params.items())})"
+        low, median, high = scale_distribution(self.scale_prior, default_scale_params(self.scale_prior, 1.0)).ppf(CENTRAL)
+        default = f"{self.scale_prior}({DEFAULT_SCALES[self.scale_prior]})"
+        return f"{default}: median {median:.2g} s, 98% between {low:.2g} s and {high:.2g} s"
+
+    def describe(self, X: Any, n_components: int, covariance: str = "VVV") -> str:
+        """The priors in numbers for data X (N, D), K components and a covariance family, one line for each variable."""
+        dataset, family = validate(X), family_named(covariance)
+        require_dimension(family, dataset.n_features)
+        require_fittable(dataset, check_count(n_components, "n_components"))
+        return self.resolved(dataset.X, n_components, family.name).describe(dataset.columns)
+
+    def resolved(self, X: Array, n_components: int, covariance: str = "VVV") -> "ResolvedPriors":
+        """Every number filled in for the data X (N, D), K components and a covariance family."""
         n_features = X.shape[1]
-        location, scale = X.mean(axis=0), X.std(axis=0)
-        defaults: dict[str, dict[str, Any]] = {
-            "inverse_gamma": {"alpha": 2.0, "beta": scale / 2},
-            "half_normal": {"sigma": scale},
-            "half_student_t": {"nu": 4.0, "sigma": scale},
-            "log_normal": {"mu": np.log(0.3 * scale), "sigma": 0.8},
-        }
-        parameters = defaults[self.scale_prior] if self.scale_params is None else self.scale_params
+        structure = structure_of(covariance, n_components, n_features)
+        location, spread = X.mean(axis=0), X.std(axis=0)
+        by_column = structure.feature_scales and structure.axes != "rotations"
+        scale = spread if by_column else np.exp(np.log(spread).mean())
+        parameters = default_scale_params(self.scale_prior, scale) if self.scale_params is None else self.scale_params
         mean_loc = location if self.mean_loc is None else self.mean_loc
-        mean_scale = MEAN_SCALE_FACTOR * scale if self.mean_scale is None else self.mean_scale
+        mean_scale = MEAN_SCALE_FACTOR * spread if self.mean_scale is None else self.mean_scale
+        if not by_column and any(np.size(value) > 1 for value in parameters.values()):
+            raise InputError(
+                f"Priors: scale_params has a number for each column, but {structure.family} has no scale for each column: give "
+                "one number for each of its parameters"
+            )
         return ResolvedPriors(
+            structure=structure,
             concentration=_filled(self.concentration, n_components, "concentration", positive=True),
             mean_loc=_filled(mean_loc, n_features, "mean_loc", positive=False),
             mean_scale=_filled(mean_scale, n_features, "mean_scale", positive=True),
             scale_prior=self.scale_prior,
             scale_params={
-                name: _filled(value, n_features, f"scale_params[{name!r}]", positive=name != "mu")
+                name: _filled(value, structure.scales_shape[1], f"scale_params[{name!r}]", positive=name != "mu")
                 for name, value in parameters.items()
             },
             lkj_eta=float(self.lkj_eta),
+            log_ratio_scale=float(self.log_ratio_scale),
         )
 
 
 @dataclass(frozen=True)
 class ResolvedPriors:
-    """Priors with every number given: concentration (K,), all others (D,)."""
+    """Priors of one structure with every number given.
 
+    concentration (K,), mean_loc and mean_scale (D,), scale_params (D,) or (1,) as the structure has scales.
+    """
+
+    structure: Structure
     concentration: Array
     mean_loc: Array
     mean_scale: Array
     scale_prior: str
-    scale_params: dict[str, Array] = field(default_factory=dict)
-    lkj_eta: float = 2.0
+    scale_params: dict[str, Array]
+    lkj_eta: float
+    log_ratio_scale: float
 
     @property
     def scale_distribution(self) -> Any:
         """The prior of the standard deviations as a frozen SciPy distribution over (..., D)."""
-        values = self.scale_params
-        if self.scale_prior == "inverse_gamma":
-            return stats.invgamma(values["alpha"], scale=values["beta"])
-        if self.scale_prior == "half_normal":
-            return stats.halfnorm(scale=values["sigma"])
-        if self.scale_prior == "half_student_t":
-            return HalfStudentT(values["nu"], values["sigma"])
-        return stats.lognorm(values["sigma"], scale=np.exp(values["mu"]))
+        return scale_distribution(self.scale_prior, self.scale_params)
 
-    def log_density(self, weights: Array, means: Array, scales: Array, correlation_trils: Array) -> dict[str, Array]:
-        """ln prior of each parameter block, for any leading batch shape; normalised as PyMC normalises.
-
-        weights (..., K), means and scales (..., K, D), correlation_trils (..., K, D, D): lower Cholesky factors of the
-        correlation matrices.
-        """
-        n_features = means.shape[-1]
+    def log_density(self, parameters: Parameters) -> dict[str, Array]:
+        """ln prior of each free variable that the structure has, for any leading batch shape; normalised as PyMC normalises."""
+        structure, concentration = self.structure, self.concentration
+        ratio = stats.norm(0, self.log_ratio_scale)
+        constant = gammaln(concentration.sum()) - gammaln(concentration).sum()
         out = {
-            "weights": gammaln(self.concentration.sum())
-            - gammaln(self.concentration).sum()
-            + ((self.concentration - 1) * np.log(weights)).sum(axis=-1),
-            "means": stats.norm(self.mean_loc, self.mean_scale).logpdf(means).sum(axis=(-1, -2)),
-            "scales": self.scale_distribution.logpdf(scales).sum(axis=(-1, -2)),
+            "weights": constant + ((concentration - 1) * np.log(parameters.weights)).sum(axis=-1),
+            "means": stats.norm(self.mean_loc, self.mean_scale).logpdf(parameters.means).sum(axis=(-1, -2)),
+            "scales": self.scale_distribution.logpdf(parameters.scales).sum(axis=(-1, -2)),
         }
-        if n_features > 1:
-            log_diagonal = np.log(np.diagonal(correlation_trils, axis1=-2, axis2=-1))
-            exponents = 2 * self.lkj_eta - 2 + n_features - np.arange(1, n_features + 1)
-            per_component = lkj_log_constant(self.lkj_eta, n_features) + (exponents * log_diagonal).sum(axis=-1)
-            out["correlations"] = per_component.sum(axis=-1)
+        if structure.own_volumes:  # one dimension fewer than there are components
+            out["log_volumes"] = ratio.logpdf(parameters.log_volumes).sum(axis=-1) - ratio.logpdf(0.0)
+        if structure.own_shapes:
+            missing = structure.n_components + structure.n_features - 1
+            out["log_shapes"] = ratio.logpdf(parameters.log_shapes).sum(axis=(-1, -2)) - missing * ratio.logpdf(0.0)
+        if structure.axes == "correlations":
+            out["correlation_trils"] = lkj_log_density(parameters.correlation_trils, self.lkj_eta).sum(axis=-1)
+        elif structure.axes == "rotations":
+            out["rotations"] = cayley_log_density(parameters.rotations, structure.n_features).sum(axis=-1)
         return out
+
+    def draw(self, rng: np.random.Generator, size: int) -> Parameters:
+        """Parameters with a leading axis of `size` independent draws."""
+        structure = self.structure
+        n_components, n_features, none = structure.n_components, structure.n_features, np.zeros((size, 0))
+        scales = self.scale_distribution.ppf(rng.uniform(size=(size, *structure.scales_shape)))
+        volumes = rng.normal(scale=self.log_ratio_scale, size=(size, n_components - 1))
+        shapes = rng.normal(scale=self.log_ratio_scale, size=(size, n_components - 1, n_features - 1))
+        return Parameters(
+            rng.dirichlet(self.concentration, size=size),
+            self.mean_loc + self.mean_scale * rng.standard_normal((size, n_components, n_features)),
+            scales,
+            volumes @ contrasts(n_components).T if structure.own_volumes else none,
+            contrasts(n_components) @ shapes @ contrasts(n_features).T if structure.own_shapes else none,
+            draw_lkj_trils(rng, self.lkj_eta, n_features, (size, structure.n_axes)) if structure.axes == "correlations" else none,
+            draw_cayley(rng, n_features, (size, structure.n_axes)) if structure.axes == "rotations" else none,
+        )
 
     def describe(self, columns: tuple[str, ...]) -> str:
         """The priors in words and numbers, one line each."""
+        structure = self.structure
         concentration = ", ".join(f"{value:.4g}" for value in self.concentration)
         lines = [f"weights ~ Dirichlet({concentration})"]
         for d, column in enumerate(columns):
-            low, median, high = self.scale_distribution.ppf(np.array([[0.01], [0.5], [0.99]]))[:, d]
-            values = ", ".join(f"{name}={array[d]:.4g}" for name, array in self.scale_params.items())
             lines.append(f"means of {column} ~ Normal({self.mean_loc[d]:.4g}, sd {self.mean_scale[d]:.4g})")
+        of_columns = structure.feature_scales and structure.axes != "rotations"
+        sharing = "" if structure.cluster_scales or structure.n_components == 1 else ", common to the components"
+        for d in range(structure.scales_shape[1]):
+            low, median, high = self.scale_distribution.ppf(CENTRAL[:, None])[:, d]
+            values = ", ".join(f"{name}={array[d]:.4g}" for name, array in self.scale_params.items())
+            what = f"standard deviations of {columns[d]}" if of_columns else f"{self._scale_words(d)}"
             lines.append(
-                f"standard deviations of {column} ~ {self.scale_prior}({values}): "
-                f"median {median:.3g}, 98% between {low:.3g} and {high:.3g}"
+                f"{what}{sharing} ~ {self.scale_prior}({values}): median {median:.3g}, 98% between {low:.3g} and {high:.3g}"
             )
-        if len(columns) > 1:
-            lines.append(f"correlations ~ LKJ({self.lkj_eta:.4g})")
+        if structure.own_volumes:
+            lines.append(f"logarithms of the components' relative sizes ~ Normal(0, sd {self.log_ratio_scale:.4g}), of sum 0")
+        if structure.own_shapes:
+            lines.append(f"logarithms of the components' relative shapes ~ Normal(0, sd {self.log_ratio_scale:.4g}), of sum 0")
+        common = "" if structure.own_axes or structure.n_components == 1 else ", common to the components"
+        if structure.axes == "correlations":
+            lines.append(f"correlations{common} ~ LKJ({self.lkj_eta:.4g})")
+        elif structure.axes == "rotations":
+            lines.append(f"orientation{common} ~ uniform over all rotations")
         return "\n".join(lines)
+
+    def _scale_words(self, d: int) -> str:
+        return f"semi-axis {d}" if self.structure.axes == "rotations" else "standard deviations, the same in every column"
 
 
 @dataclass(frozen=True)
@@ -171,11 +258,32 @@ class HalfStudentT:
         return stats.t(self.nu, scale=self.sigma).ppf((1 + q) / 2)
 
 
-def lkj_log_constant(eta: float, n_features: int) -> float:
-    """ln of the normalising constant of LKJ(eta) on correlation matrices (Lewandowski, Kurowicka and Joe 2009, section 3)."""
-    k = np.arange(1, n_features)
-    beta = eta + (n_features - 1 - k) / 2
-    return float((gammaln(eta + (n_features - 1) / 2) - k / 2 * np.log(np.pi) - gammaln(beta)).sum())
+def default_scale_params(scale_prior: str, scale: Any) -> dict[str, Any]:
+    """The parameters of a prior on standard deviations for columns whose standard deviation is `scale`."""
+    defaults: dict[str, dict[str, Any]] = {
+        "inverse_gamma": {"alpha": 2.0, "beta": scale / 2},
+        "half_normal": {"sigma": scale},
+        "half_student_t": {"nu": 4.0, "sigma": scale},
+        "log_normal": {"mu": np.log(0.3 * scale), "sigma": 0.8},
+    }
+    return defaults[scale_prior]
+
+
+def scale_distribution(scale_prior: str, values: Mapping[str, Any]) -> Any:
+    """A prior on standard deviations as a frozen SciPy distribution, of the shape of its parameters."""
+    if scale_prior == "inverse_gamma":
+        return stats.invgamma(values["alpha"], scale=values["beta"])
+    if scale_prior == "half_normal":
+        return stats.halfnorm(scale=values["sigma"])
+    if scale_prior == "half_student_t":
+        return HalfStudentT(values["nu"], values["sigma"])
+    return stats.lognorm(values["sigma"], scale=np.exp(values["mu"]))
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(_in_words(entry) for entry in value).join("()")
+    return f"{value:.4g}" if isinstance(value, Real) else str(value)
 
 
 def _as_plain(value: Any) -> Any:

@@ -1,66 +1,48 @@
-"""sample: from data and EM solutions to a labelled posterior tree."""
+"""sample and extend: from data and EM solutions to a labelled posterior tree."""
 
-from dataclasses import dataclass
+import warnings
 from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
-import nutpie
-import pymc as pm
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm.data import Dataset, check_columns, check_count, check_probability, check_seed, require_fittable, validate
+from bayesgmm import model
+from bayesgmm.data import Dataset, check_count, check_probability, check_seed
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMResult
-from bayesgmm.errors import FitError, InputError
-from bayesgmm.kernels.draws import log_density_of_draws
+from bayesgmm.errors import FitError, InputError, SamplingWarning
 from bayesgmm.kernels.threads import available_threads
-from bayesgmm.model.build import assemble, resolve_components
-from bayesgmm.model.coordinates import Parameters, constrain, from_mixture, unconstrain
-from bayesgmm.model.native import COORDINATES, native_model
-from bayesgmm.model.nuts import FEWEST_DRAWS, NutsSettings, joined, run_chains, started_at
-from bayesgmm.model.priors import Priors, ResolvedPriors
-from bayesgmm.model.start import ChainStart, chain_starts
+from bayesgmm.model.atlas import place_of_draw
+from bayesgmm.model.chains import run_own_density, visits_of
+from bayesgmm.model.nuts import FEWEST_DRAWS, NutsSettings
+from bayesgmm.model.priors import Priors
+from bayesgmm.model.specification import Specification, specify
+from bayesgmm.model.start import ChainStart, chain_starts, make_atlas
+from bayesgmm.model.tree import posterior_tree, target_of
+from bayesgmm.params import MixtureParams
+from bayesgmm.posterior.problems import sampling_problems
 from bayesgmm.posterior.relabel import relabel
-from bayesgmm.posterior.schema import SAMPLE_DIMS, posterior_dataset
-from bayesgmm.progress import progress_wanted
+from bayesgmm.posterior.schema import em_of
 
 Array = NDArray[np.float64]
 
-STATISTICS = {
-    "diverging": "diverging",
-    "energy": "energy",
-    "logp": "lp",
-    "lp": "lp",
-    "depth": "tree_depth",
-    "tree_depth": "tree_depth",
-    "maxdepth_reached": "reached_max_treedepth",
-    "reached_max_treedepth": "reached_max_treedepth",
-    "n_steps": "n_steps",
-    "mean_tree_accept": "acceptance_rate",
-    "acceptance_rate": "acceptance_rate",
-    "step_size": "step_size",
-}
-"""What each sampler calls its statistics, and what ArviZ's schema calls them."""
+PER_DRAW = ("sample_stats", "log_likelihood", "log_prior")
 
-
-@dataclass(frozen=True)
-class RawDraws:
-    """Draws as sampled, with leading (chain, draw) axes, and what the sampler says of them."""
-
-    parameters: Parameters
-    statistics: xr.Dataset
-    interrupted: bool
+TUNE = {"auto": 200, "nutpie": 1000, "pymc": 1000}
+"""Draws for adaptation: few where the metric is known beforehand."""
 
 
 def sample(
     X: Any,
     em_or_n_components: EMResult | int,
     *,
+    covariance: str | None = None,
     priors: Priors | None = None,
+    resolution: float | ArrayLike | None = None,
     draws: int = 1000,
-    tune: int = 1000,
+    tune: int | None = None,
     chains: int = 4,
     cores: int | None = None,
     sampler: Literal["auto", "nutpie", "pymc"] = "auto",
@@ -75,10 +57,16 @@ def sample(
     X : (N, D) array or frame
     em_or_n_components : EMResult or int
         A fit from `fit_em`, or K, for which EM is run first.
+    covariance : str, optional
+        One of mclust's names or an alias, as in `fit_em`; by default the fit's, or "VVV".
     priors : Priors, optional
         By default scaled from the data.
-    draws, tune, chains : int
-        Draws kept per chain, draws for adaptation before them, and chains.
+    resolution : float or (D,), optional
+        Rounding step of the columns, see `build_model`; by default the fit's or as the ties in the data say, 0 for none.
+    draws, chains : int
+        Draws kept per chain, and chains.
+    tune : int, optional
+        Draws for adaptation before them: by default 200 for "auto", whose chains know their metric, and 1000 for the others.
     cores : int, optional
         Chains at a time; by default one per processor.
     sampler : "auto", "nutpie" or "pymc"
@@ -95,202 +83,163 @@ def sample(
     -------
     DataTree
         Groups `posterior` (relabelled with the EM fit as pivot), `posterior_raw`, `relabelling`, `sample_stats`,
-        `log_likelihood` (one value per row), `log_prior`, `observed_data`, `constant_data` (the priors' numbers) and `em`. Its
-        attributes give the seed, versions, priors in words, and where each chain started.
+        `log_likelihood` (one value per row), `log_prior`, `observed_data`, `constant_data` (the priors' numbers and the
+        resolution), `modes` and `em`. Its attributes give the seed, versions, priors in words, where each chain started, and
+        `problems`, the sentences of the warning, if any.
+
+        `modes` is the atlas of the posterior: distinct modes, largest first, with Laplace's estimate of the log evidence of each
+        (all K! copies) and its share of their sum, the mode that each chain `started_in`, and `visited`, the mode uphill from
+        some draws of each chain (-1 where the search failed).
+
+    Warns
+    -----
+    SamplingWarning
+        If draws diverged, trajectories were cut, energies mix slowly, a component collapsed, chains are in different modes, or in
+        one that holds next to nothing of the posterior.
 
     Raises
     ------
     InputError
-        Bad data or arguments.
+        Bad data or arguments, or a prior under which the posterior would be improper.
+    SamplingError
+        A chain could not be started or run.
 
     Notes
     -----
-    Each chain starts at a weighted-likelihood bootstrap replicate of an EM optimum (the optima within a factor of 100 of the best
-    likelihood, in turn), so that chains start apart, in places that the data support. If EM finds no optimum because every start
-    collapses, chains start from random partitions and the tree has no `em` group. Ctrl-C returns the draws made by then, marked
-    ``interrupted`` in the attributes; chains with less than half the draws of the longest are left out. (PyMC's own NUTS handles
-    Ctrl-C itself.)
+    Each EM optimum is followed to the mode of the posterior beside it. Chains are shared out among the modes by Laplace's
+    estimate of their mass; each starts at a draw from the normal approximation there and works, with "auto", in coordinates in
+    which that approximation is standard normal, on top of which nutpie adapts. If EM finds no optimum because every start
+    collapses, the modes are those beside random partitions and the tree has no `em` group. Ctrl-C returns the draws made by then,
+    marked ``interrupted`` in the attributes; chains with less than half the draws of the longest are left out. (PyMC's own NUTS
+    handles Ctrl-C itself.)
     """
-    dataset = validate(X)
-    n_components = resolve_components(em_or_n_components, None)
-    require_fittable(dataset, n_components)
-    if isinstance(em_or_n_components, EMResult):
-        _check_same_data(em_or_n_components, dataset)
+    specification = specify(X, em_or_n_components, covariance, priors, resolution)
     settings = _settings(draws, tune, chains, cores, sampler, target_accept)
     seed = check_seed(seed)
-    resolved = (priors or Priors()).resolved(dataset.X, n_components)
     rng = np.random.default_rng(seed)
-    em = em_or_n_components if isinstance(em_or_n_components, EMResult) else _fit_or_none(dataset, n_components, rng, progress)
-    starts = chain_starts(dataset.X, em, n_components, rng, chains)
+    if specification.em is None and (fit := _fit_or_none(specification, rng, progress)) is not None:
+        specification = specify(X, fit, covariance, priors, resolution)
+    target, em = specification.target, specification.em
+    atlas = make_atlas(target, em, rng)
+    starts = chain_starts(target, atlas, chains, rng)
     seeds = [int(value) for value in rng.integers(2**31 - 1, size=chains)]
     if sampler == "auto":
-        raw = _sample_own_density(dataset, resolved, starts, seeds, settings, progress)
-    elif sampler == "nutpie":
-        raw = _sample_model_with_nutpie(dataset, resolved, starts, seeds, settings, progress)
+        raw = run_own_density(target, atlas, starts, seeds, settings, progress)
     else:
-        raw = _sample_model_with_pymc(dataset, resolved, starts, seeds, settings, progress)
+        raw = model.through_pymc.RUNS[sampler](specification, starts, seeds, settings, progress)
     attrs = {
         "seed": seed if isinstance(seed, int | np.integer) else "not given",
         "sampler": sampler,
         "draws": draws,
-        "tune": tune,
-        "chains": raw.statistics.sizes["chain"],
+        "tune": settings.tune,
+        "chains": len(raw.chains),
         "target_accept": target_accept,
-        "starts": "; ".join(f"chain {c}: {start.origin}" for c, start in enumerate(starts)),
-        "priors": resolved.describe(dataset.columns),
+        "starts": "; ".join(f"chain {c}: mode {starts[c].mode}, {atlas.modes[starts[c].mode].origin}" for c in raw.chains),
+        "priors": target.priors.describe(specification.dataset.columns),
         "interrupted": int(raw.interrupted),
-        "covariance": em.covariance if em is not None else "VVV",
+        "covariance": target.structure.family,
         **{f"{name}_version": version(name) for name in ("bayesgmm", "pymc", "nutpie", "numpy")},
     }
-    return relabel(_tree(dataset, em, resolved, raw, attrs))
+    visits = visits_of(target, atlas, raw.u)
+    tree = relabel(posterior_tree(specification, raw, visits, [starts[c].mode for c in raw.chains], attrs))
+    return _with_problems(tree)
 
 
-def _check_same_data(em: EMResult, dataset: Dataset) -> None:
-    check_columns(dataset, em.columns)
-    if em.n_samples != dataset.n_samples:
-        raise InputError(f"the EM fit has {em.n_samples} rows, X has {dataset.n_samples}: pass the data it was fitted to")
-    if em.total_weight != em.n_samples:
-        raise InputError(
-            f"the EM fit has row weights (their sum is {em.total_weight:g}, there are {em.n_samples} rows), which the "
-            "posterior does not take: fit again without sample_weight"
-        )
+def extend(
+    tree: xr.DataTree,
+    draws: int = 1000,
+    *,
+    tune: int | None = None,
+    cores: int | None = None,
+    seed: int | np.random.Generator | None = None,
+    progress: bool | None = None,
+) -> xr.DataTree:
+    """The tree of `sample` with more draws: every chain goes on where it ended.
+
+    Parameters
+    ----------
+    tree : DataTree
+        As `sample` or `extend` returned it, or `load` read it; it is left as it is.
+    draws : int
+        Draws to add to each chain.
+    tune, cores, seed, progress
+        As in `sample`. The step size is adapted anew, so that some draws are spent on that.
+
+    Returns
+    -------
+    DataTree
+        All draws, relabelled together; groups that are not made by `sample` are left out.
+
+    Raises
+    ------
+    InputError
+        If the tree was not made by `sample`, or bad arguments.
+    """
+    if "sampler" not in tree.attrs or "modes" not in tree.children:
+        raise InputError("extend: the tree was not made by `sample`, or parts of it are gone; sample again with more draws")
+    raw_groups = {name: tree[name].to_dataset() for name in ("posterior_raw", *PER_DRAW)}
+    target, em = target_of(tree), em_of(tree)
+    n_chains = raw_groups["posterior_raw"].sizes["chain"]
+    settings = _settings(draws, tune, n_chains, cores, "auto", tree.attrs["target_accept"])
+    rng = np.random.default_rng(check_seed(seed))
+    atlas = make_atlas(target, em, rng)
+    starts = []
+    for last in _last_draws(raw_groups["posterior_raw"]):
+        u = target.coordinates_of(last)
+        atlas, place = place_of_draw(target, atlas, u, atlas.modes[0].mode.metric)
+        starts.append(ChainStart(place or 0, u))
+    seeds = [int(value) for value in rng.integers(2**31 - 1, size=n_chains)]
+    raw = run_own_density(target, atlas, starts, seeds, settings, progress)
+    dataset = Dataset(target.X, tuple(str(column) for column in raw_groups["posterior_raw"]["feature"].values))
+    started_in = tree["modes"].to_dataset()["started_in"].values.tolist()
+    more = posterior_tree(Specification(dataset, em, target), raw, visits_of(target, atlas, raw.u), started_in, {})
+    kept = list(raw.chains)
+    groups = {name: _appended(old, more[name.removesuffix("_raw")].to_dataset(), kept) for name, old in raw_groups.items()}
+    groups["posterior"] = groups.pop("posterior_raw")
+    both = xr.DataTree.from_dict({**{name: group.to_dataset() for name, group in more.children.items()}, **groups})
+    both.attrs = {**tree.attrs, "draws": groups["posterior"].sizes["draw"], "interrupted": int(raw.interrupted)}
+    both.attrs.pop("problems", None)
+    both["sample_stats"].attrs["sampling_time"] = raw.seconds + tree["sample_stats"].attrs["sampling_time"]
+    return _with_problems(relabel(both))
 
 
-def _settings(draws: int, tune: int, chains: int, cores: int | None, sampler: str, target_accept: float) -> NutsSettings:
-    if sampler not in ("auto", "nutpie", "pymc"):
+def _last_draws(posterior: xr.Dataset) -> list[MixtureParams]:
+    last = posterior.isel(draw=-1).transpose("chain", "cluster", "feature", "feature_bis")
+    arrays = (last[name].values for name in ("weights", "means", "covariances"))
+    return [MixtureParams.from_covariances(*draw) for draw in zip(*arrays, strict=True)]
+
+
+def _appended(old: xr.Dataset, new: xr.Dataset, chains: list[int]) -> xr.Dataset:
+    """The draws of both, one after the other, of the chains that went on."""
+    new = new.assign_coords(draw=new["draw"] + old.sizes["draw"], chain=old["chain"].values[chains])
+    return xr.concat([old.isel(chain=chains), new], dim="draw", data_vars="minimal", coords="minimal", compat="override")
+
+
+def _settings(draws: int, tune: int | None, chains: int, cores: int | None, sampler: str, target_accept: float) -> NutsSettings:
+    if sampler not in TUNE:
         raise InputError(f"sampler is {sampler!r}; choose 'auto', 'nutpie' or 'pymc'")
     check_probability(target_accept, "target_accept")
     check_count(chains, "chains")
     return NutsSettings(
         draws=check_count(draws, "draws", minimum=FEWEST_DRAWS),
-        tune=check_count(tune, "tune"),
+        tune=TUNE[sampler] if tune is None else check_count(tune, "tune"),
         cores=available_threads() if cores is None else check_count(cores, "cores"),
         target_accept=target_accept,
     )
 
 
-def _fit_or_none(dataset: Dataset, n_components: int, rng: np.random.Generator, progress: bool | None) -> EMResult | None:
+def _fit_or_none(specification: Specification, rng: np.random.Generator, progress: bool | None) -> EMResult | None:
+    structure = specification.target.structure
     try:
-        return fit_em(dataset, n_components, seed=rng, progress=progress)
+        return fit_em(specification.dataset, structure.n_components, covariance=structure.family, seed=rng, progress=progress)
     except FitError:
         return None
 
 
-def _sample_own_density(
-    dataset: Dataset,
-    priors: ResolvedPriors,
-    starts: list[ChainStart],
-    seeds: list[int],
-    settings: NutsSettings,
-    progress: bool | None,
-) -> RawDraws:
-    n_components, n_features = starts[0].params.means.shape
-    model = native_model(dataset.X, priors)
-    models = [started_at(model, unconstrain(from_mixture(start.params))) for start in starts]
-    traces, interrupted = run_chains(models, seeds, settings, progress)
-    u = joined(traces, "posterior")[COORDINATES].values
-    return RawDraws(constrain(u, n_components, n_features), joined(traces, "sample_stats"), interrupted)
-
-
-def _sample_model_with_nutpie(
-    dataset: Dataset,
-    priors: ResolvedPriors,
-    starts: list[ChainStart],
-    seeds: list[int],
-    settings: NutsSettings,
-    progress: bool | None,
-) -> RawDraws:
-    model = assemble(dataset, priors)
-    compiled = nutpie.compile_pymc_model(model, var_names=[variable.name for variable in model.free_RVs])
-    models = [started_at(compiled, _flat_start(model, start)) for start in starts]
-    traces, interrupted = run_chains(models, seeds, settings, progress)
-    return RawDraws(_parameters(joined(traces, "posterior")), joined(traces, "sample_stats"), interrupted)
-
-
-def _sample_model_with_pymc(
-    dataset: Dataset,
-    priors: ResolvedPriors,
-    starts: list[ChainStart],
-    seeds: list[int],
-    settings: NutsSettings,
-    progress: bool | None,
-) -> RawDraws:
-    model = assemble(dataset, priors)
-    with model:
-        trace = pm.sample(
-            draws=settings.draws,
-            tune=settings.tune,
-            chains=len(starts),
-            cores=min(settings.cores, len(starts)),
-            initvals=[_start_values(model, start) for start in starts],
-            init="adapt_diag",
-            nuts_sampler="pymc",
-            target_accept=settings.target_accept,
-            random_seed=seeds,
-            progressbar=progress_wanted(progress),
-            compute_convergence_checks=False,
-        )
-    return RawDraws(_parameters(trace["posterior"].to_dataset()), trace["sample_stats"].to_dataset(), interrupted=False)
-
-
-def _start_values(model: pm.Model, start: ChainStart) -> dict[str, Array]:
-    values = from_mixture(start.params)._asdict()
-    return {variable.name: values[variable.name] for variable in model.free_RVs}
-
-
-def _flat_start(model: pm.Model, start: ChainStart) -> Array:
-    """The start in PyMC's unconstrained coordinates, in the order of its free variables."""
-    values = _start_values(model, start)
-    pieces = []
-    for variable in model.free_RVs:
-        transform = model.rvs_to_transforms[variable]
-        value = np.asarray(values[variable.name])
-        if transform is not None:
-            value = transform.forward(value, *variable.owner.inputs).eval(mode="FAST_COMPILE")
-        pieces.append(np.ravel(value))
-    return np.concatenate(pieces)
-
-
-def _parameters(posterior: xr.Dataset) -> Parameters:
-    weights, means, scales = (posterior[name].values for name in ("weights", "means", "scales"))
-    if "correlation_trils" in posterior:
-        return Parameters(weights, means, scales, posterior["correlation_trils"].values)
-    return Parameters(weights, means, scales, np.ones((*scales.shape, 1)))
-
-
-def _tree(dataset: Dataset, em: EMResult | None, priors: ResolvedPriors, raw: RawDraws, attrs: dict[str, Any]) -> xr.DataTree:
-    parameters = raw.parameters
-    posterior = posterior_dataset(parameters.weights, parameters.means, parameters.scale_trils, dataset.columns)
-    n_chains, n_draws = parameters.weights.shape[:2]
-    flat = [array.reshape(-1, *array.shape[2:]) for array in (parameters.weights, parameters.means, parameters.scale_trils)]
-    log_likelihood = log_density_of_draws(dataset.X, *flat).reshape(n_chains, n_draws, -1)
-    samples = {dim: posterior[dim] for dim in SAMPLE_DIMS}
-    obs = {"obs": np.arange(dataset.n_samples)}
-    log_prior = {name: (SAMPLE_DIMS, value) for name, value in priors.log_density(*parameters).items()}
-    kept = {STATISTICS[name]: raw.statistics[name] for name in STATISTICS if name in raw.statistics}
-    groups = {
-        "posterior": posterior,
-        "sample_stats": xr.Dataset({name: (SAMPLE_DIMS, value.values) for name, value in kept.items()}, coords=samples),
-        "log_likelihood": xr.Dataset({"X": ((*SAMPLE_DIMS, "obs"), log_likelihood)}, coords={**samples, **obs}),
-        "log_prior": xr.Dataset(log_prior, coords=samples),
-        "observed_data": xr.Dataset({"X": (("obs", "feature"), dataset.X)}, coords={**obs, "feature": list(dataset.columns)}),
-        "constant_data": _hyperparameters(priors, posterior),
-    }
-    if em is not None:
-        groups["em"] = em.to_dataset()
-    tree = xr.DataTree.from_dict(groups)
-    tree.attrs = attrs
+def _with_problems(tree: xr.DataTree) -> xr.DataTree:
+    """The tree with its problems among its attributes, after a warning of them."""
+    problems = sampling_problems(tree)
+    if problems:
+        tree.attrs["problems"] = "; ".join(problems)
+        warnings.warn(". ".join(problem[0].upper() + problem[1:] for problem in problems) + ".", SamplingWarning, stacklevel=3)
     return tree
-
-
-def _hyperparameters(priors: ResolvedPriors, posterior: xr.Dataset) -> xr.Dataset:
-    return xr.Dataset(
-        {
-            "prior_concentration": ("cluster", priors.concentration),
-            "prior_mean_loc": ("feature", priors.mean_loc),
-            "prior_mean_scale": ("feature", priors.mean_scale),
-            **{f"prior_scale_{name}": ("feature", value) for name, value in priors.scale_params.items()},
-        },
-        coords={dim: posterior[dim] for dim in ("cluster", "feature")},
-        attrs={"scale_prior": priors.scale_prior, "lkj_eta": priors.lkj_eta},
-    )

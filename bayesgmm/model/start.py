@@ -1,78 +1,133 @@
-"""Where chains start: spread around the optima that EM found."""
+"""Where chains start: in the basins of the posterior's modes, in turn by their share of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data import validate
+from bayesgmm.data import Dataset, validate
+from bayesgmm.em.fit import fit_em
 from bayesgmm.em.initialise import STARTS, start_from_memberships, start_sample
 from bayesgmm.em.result import EMResult
-from bayesgmm.em.run import run_em
 from bayesgmm.em.standardise import column_moments
-from bayesgmm.em.step import Collapsed, MStep
-from bayesgmm.errors import SamplingError
+from bayesgmm.em.step import MStep
+from bayesgmm.errors import FitError, SamplingError
 from bayesgmm.families import family_named
-from bayesgmm.kernels.rows import rows_of
+from bayesgmm.model.atlas import Atlas, MappedMode, atlas_of, map_from
+from bayesgmm.model.laplace import ascend
+from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
 
 Array = NDArray[np.float64]
 
-LOG_LIKELIHOOD_RANGE = float(np.log(100.0))
-"""Optima whose likelihood is within this of the best one (in nats) get chains of their own."""
+MAX_MODES = 12
+"""EM optima that are followed to a mode of the posterior."""
 
-BOOTSTRAP_ITERATIONS = 50
+N_PARTITIONS = 8
+"""Random partitions of the data that are followed where there is no EM fit."""
+
+RANGE = 200.0
+"""Starts whose log posterior is lower than the best one's by more are not followed: for large data that is most."""
+
+SMALLER_STARTS = 4
+"""EM starts for each smaller number of components."""
+
+MAX_HALVINGS = 6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChainStart:
-    """Where one chain starts, and a few words on why."""
+    """The place in the atlas of the mode that a chain starts near, and its first coordinates u (P,)."""
 
-    params: MixtureParams
-    origin: str
+    mode: int
+    u: Array
 
 
-def chain_starts(X: Array, em: EMResult | None, n_components: int, rng: np.random.Generator, n_chains: int) -> list[ChainStart]:
-    """One start per chain: in turn from each EM optimum near the best, or from random partitions where there is no EM fit."""
-    streams = rng.spawn(n_chains)
-    if em is None:
-        return [ChainStart(_from_partition(X, n_components, stream), "random partition") for stream in streams]
-    optima = _optima(em)
+def make_atlas(target: Target, em: EMResult | None, rng: np.random.Generator) -> Atlas:
+    """The modes beside the EM optima, and beside those of fewer components with the others empty; or beside random partitions.
+
+    The latter where there is no EM fit. SamplingError if there is no mode.
+    """
+    candidates = list(_partitions(target, rng)) if em is None else [*_optima(em), *_with_empty_components(target, em, rng)]
+    heights = [target.log_density(target.coordinates_of(params))[0] for params, _ in candidates]
+    best = max((height for height in heights if np.isfinite(height)), default=-np.inf)
+    worthwhile = [candidate for candidate, height in zip(candidates, heights, strict=True) if height >= best - RANGE]
+    found = [mapped for params, origin in worthwhile if (mapped := map_from(target, params, origin)) is not None]
+    if not found:
+        raise SamplingError(
+            "the posterior density is not finite at any EM optimum or partition of the data: look for columns that are "
+            "nearly constant, and for priors far from the data"
+        )
+    return atlas_of(found)
+
+
+def _optima(em: EMResult) -> Iterator[tuple[MixtureParams, str]]:
+    if not em.modes:
+        yield em.params, "EM's best, unfinished"
+    for i, mode in enumerate(em.modes[:MAX_MODES]):
+        yield mode.params, f"EM optimum {i}"
+
+
+def _with_empty_components(target: Target, em: EMResult, rng: np.random.Generator) -> Iterator[tuple[MixtureParams, str]]:
+    """The best EM fit of each smaller number of components, with components added where the prior wants them."""
+    structure, priors = target.structure, target.priors
+    for n_occupied in range(structure.n_components - 1, 0, -1):
+        try:
+            fit = fit_em(
+                target.X,
+                n_occupied,
+                covariance=em.covariance,
+                n_init=SMALLER_STARTS,
+                resolution=em.resolution,
+                seed=rng.spawn(1)[0],
+                progress=False,
+            )
+        except FitError:
+            continue
+        params, n_empty = fit.params, structure.n_components - n_occupied
+        rows = np.concatenate([len(target.X) * params.weights, priors.concentration[n_occupied:]])
+        widest = int(params.weights.argmax())
+        yield (
+            MixtureParams(
+                rows / rows.sum(),
+                np.concatenate([params.means, np.tile(priors.mean_loc, (n_empty, 1))]),
+                np.concatenate([params.scale_trils, np.tile(params.scale_trils[widest], (n_empty, 1, 1))]),
+            ),
+            f"EM with {n_occupied} of {structure.n_components} components, the others empty",
+        )
+
+
+def _partitions(target: Target, rng: np.random.Generator) -> Iterator[tuple[MixtureParams, str]]:
+    dataset: Dataset = validate(target.X)
+    location, scale = column_moments(dataset, None)
+    sample = start_sample(dataset, None, rng)
+    for i in range(N_PARTITIONS):
+        memberships = STARTS["k-means++"](sample, target.structure.n_components, rng)
+        start = start_from_memberships(sample.scaled, memberships, MStep(family_named("EII")))
+        if isinstance(start, MixtureParams):
+            yield start.affine(scale, location), f"random partition {i}"
+
+
+def chain_starts(target: Target, atlas: Atlas, n_chains: int, rng: np.random.Generator) -> list[ChainStart]:
+    """One start per chain; of the chains, each mode has as many as its share of the posterior, rounded."""
+    ends = np.cumsum(atlas.shares)
+    places = np.searchsorted(ends, (np.arange(n_chains) + 0.5) / n_chains * ends[-1])
     return [
-        ChainStart(_bootstrap_replicate(X, optima[c % len(optima)], em.covariance, stream), f"EM optimum {c % len(optima)}")
-        for c, stream in enumerate(streams)
+        ChainStart(int(place), _near(target, atlas.modes[place], stream))
+        for place, stream in zip(places, rng.spawn(n_chains), strict=True)
     ]
 
 
-def _optima(em: EMResult) -> Sequence[MixtureParams]:
-    near = [mode.params for mode in em.modes if mode.log_likelihood >= em.log_likelihood - LOG_LIKELIHOOD_RANGE]
-    return near or [em.params]
-
-
-def _bootstrap_replicate(X: Array, params: MixtureParams, covariance: str, rng: np.random.Generator) -> MixtureParams:
-    """The optimum of the data under random exponential row weights, reached from `params`.
-
-    Such replicates are spread as the posterior is, to first order, without a Hessian (weighted-likelihood bootstrap, Newton and
-    Raftery 1994). Where the weights make a component collapse, `params` itself.
-    """
-    location, scale = X.mean(axis=0), X.std(axis=0)
-    run = run_em(
-        rows_of(X, rng.exponential(size=len(X)), location, scale),
-        params.affine(1 / scale, -location / scale),
-        MStep(family_named(covariance)),
-        tol=1e-3,
-        max_iter=BOOTSTRAP_ITERATIONS,
-    )
-    return params if run.params is None else run.params.affine(scale, location)
-
-
-def _from_partition(X: Array, n_components: int, rng: np.random.Generator) -> MixtureParams:
-    dataset = validate(X)
-    location, scale = column_moments(dataset, None)
-    sample = start_sample(dataset, None, rng)
-    memberships = STARTS["k-means++"](sample, n_components, rng)
-    start = start_from_memberships(sample.scaled, memberships, MStep(family_named("VVV")))
-    if isinstance(start, Collapsed):
-        raise SamplingError(f"no random partition of the data gives {n_components} proper components: {start}")
-    return start.affine(scale, location)
+def _near(target: Target, mapped: MappedMode, rng: np.random.Generator) -> Array:
+    """A draw from Laplace's normal approximation; halfway to the mode, again and again, while uphill from it is another mode."""
+    mode = mapped.mode
+    offset = mode.metric @ rng.standard_normal(len(mode.u))
+    for _ in range(MAX_HALVINGS):
+        u = mode.u + offset
+        if np.isfinite(target.log_density(u)[0]):
+            home = Atlas((mapped,)).place_of(target.mixture_at(ascend(target.log_density, u, mode.metric)))
+            if home is not None:
+                return u
+        offset = offset / 2
+    return mode.u

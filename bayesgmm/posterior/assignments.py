@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bayesgmm.data import check_columns, check_probability, validate
 from bayesgmm.em.result import EMResult
 from bayesgmm.kernels.draws import responsibilities_of_draws
-from bayesgmm.posterior.schema import Draws, em_of, flat_draws, group, observed_matrix
+from bayesgmm.posterior.schema import Draws, em_of, group, observed_matrix, recorded_draws
 
 Array = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ def assignments(tree: xr.DataTree, X: Any = None, *, ci_prob: float = 0.95) -> x
     check_probability(ci_prob, "ci_prob")
     posterior = group(tree, "posterior")
     rows = observed_matrix(tree) if X is None else _new_rows(X, [str(name) for name in posterior["feature"].values])
-    summaries = _summaries(rows, flat_draws(posterior), ci_prob)
+    summaries = _summaries(rows, recorded_draws(tree, posterior), ci_prob)
     by_cluster, by_row = ("obs", "cluster"), ("obs",)
     membership = summaries["membership"]
     entropy, expected = _entropy(membership), summaries["expected_entropy"]

@@ -10,11 +10,11 @@ import xarray as xr
 
 from bayesgmm.posterior.invariants import invariants
 from bayesgmm.posterior.labels import parameter_labels
+from bayesgmm.posterior.problems import sampling_problems, smallest_bfmi
 from bayesgmm.posterior.schema import group, with_derived
 
 R_HAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
-BFMI_LIMIT = 0.3
 
 
 @dataclass(frozen=True)
@@ -85,20 +85,17 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
     quantities = _convergence(series, {str(name): str(name) for name in series.data_vars})
     n_chains, n_draws = series.sizes["chain"], series.sizes["draw"]
     stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
-    n_divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
-    n_max_depth = int(stats["reached_max_treedepth"].sum()) if "reached_max_treedepth" in stats else 0
-    min_bfmi = float(azs.bfmi(tree)["energy"].min()) if "energy" in stats else np.nan
     return Diagnosis(
         quantities=quantities,
         relabelled=_convergence_of_parameters(posterior),
         series=series,
-        n_divergences=n_divergences,
-        n_max_depth=n_max_depth,
-        min_bfmi=min_bfmi,
+        n_divergences=int(stats["diverging"].sum()) if "diverging" in stats else 0,
+        n_max_depth=int(stats["reached_max_treedepth"].sum()) if "reached_max_treedepth" in stats else 0,
+        min_bfmi=smallest_bfmi(stats),
         n_chains=n_chains,
         n_draws=n_draws,
         switching_rate=_switching_rate(tree),
-        reasons=_reasons(quantities, n_divergences, n_max_depth, min_bfmi, n_chains, n_chains * n_draws, tree),
+        reasons=(*_reasons(quantities, n_chains), *sampling_problems(tree)),
     )
 
 
@@ -136,22 +133,12 @@ def _switching_rate(tree: xr.DataTree) -> float:
     return float(changed.mean()) if changed.size else 0.0
 
 
-def _reasons(
-    quantities: pd.DataFrame,
-    n_divergences: int,
-    n_max_depth: int,
-    min_bfmi: float,
-    n_chains: int,
-    n_total: int,
-    tree: xr.DataTree,
-) -> tuple[str, ...]:
-    reasons = []
-    if tree.attrs.get("interrupted", 0):
-        reasons.append("sampling was interrupted: the draws are those made by then")
+def _reasons(quantities: pd.DataFrame, n_chains: int) -> tuple[str, ...]:
+    """What R-hat and effective sample sizes speak against."""
     moving = quantities.dropna(subset=["ess_bulk"])  # R-hat is NaN for one chain
     if "log_likelihood" not in moving.index:
-        reasons.append("log_likelihood is the same in every draw: the sampler did not move")
-        return tuple(reasons)
+        return ("log_likelihood is the same in every draw: the sampler did not move",)
+    reasons = []
     if n_chains == 1:
         reasons.append("there is only one chain, so that chains cannot be compared: use at least four")
     elif moving["r_hat"].max() >= R_HAT_LIMIT:
@@ -165,12 +152,4 @@ def _reasons(
     if effective.min() < needed:
         scarcest = effective.idxmin()
         reasons.append(f"{scarcest} has {effective[scarcest]:.0f} effective draws, fewer than {needed}: sample longer")
-    if n_divergences:
-        reasons.append(
-            f"{n_divergences} of {n_total} draws diverged: raise target_accept, or use priors that keep scales away from 0"
-        )
-    if n_max_depth:
-        reasons.append(f"{n_max_depth} of {n_total} trajectories reached the largest tree depth: tune longer")
-    if min_bfmi < BFMI_LIMIT:
-        reasons.append(f"the energy of some chain mixes slowly (BFMI {min_bfmi:.2f}, below {BFMI_LIMIT}): tune longer")
     return tuple(reasons)

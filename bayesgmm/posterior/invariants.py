@@ -5,7 +5,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.draws import log_density_of_draws, responsibilities_of_draws
-from bayesgmm.posterior.schema import SAMPLE_DIMS, flat_draws, observed_matrix, raw_posterior
+from bayesgmm.posterior.schema import SAMPLE_DIMS, observed_matrix, raw_posterior, recorded_draws
 
 Array = NDArray[np.float64]
 
@@ -18,12 +18,13 @@ def invariants(tree: xr.DataTree) -> xr.Dataset:
 
     - ``log_likelihood``: total, nats;
     - ``weight_entropy``: -sum_k pi_k ln pi_k, nats;
-    - ``log_det_total_covariance``: ln det of sum_k pi_k (Sigma_k + mu_k mu_k') - m m', with m = sum_k pi_k mu_k;
+    - ``log_det_total_covariance``: ln det of sum_k pi_k (Sigma_k + mu_k mu_k') - m m', with m = sum_k pi_k mu_k, of recorded
+      values;
     - ``co_assignment``: mean over up to 100 fixed pairs of rows of the probability that both come from the same component;
     - ``log_density_at_row_n``: ln p(x_n) at 5 rows spread over the data along their first principal axis.
     """
     raw, X = raw_posterior(tree), observed_matrix(tree)
-    draws = flat_draws(raw)
+    draws = recorded_draws(tree, raw)
     n_chains, n_draws = raw.sizes["chain"], raw.sizes["draw"]
     log_density = _pointwise(tree, X)
     if log_density is None:

@@ -12,7 +12,16 @@ from bayesgmm.errors import InputError
 from bayesgmm.kernels.density import compute_responsibilities
 from bayesgmm.kernels.draws import log_density_of_draws, matches_of_draws
 from bayesgmm.params import MixtureParams
-from bayesgmm.posterior.schema import CLUSTER, Draws, em_of, flat_draws, observed_matrix, raw_posterior, with_groups
+from bayesgmm.posterior.schema import (
+    CLUSTER,
+    Draws,
+    em_of,
+    observed_matrix,
+    raw_posterior,
+    recorded_draws,
+    resolution_of,
+    with_groups,
+)
 
 Array = NDArray[np.float64]
 
@@ -33,7 +42,8 @@ def relabel(
         Equivalence classes representatives: each draw is permuted so that as many rows as possible have the same most probable
         component as under the reference (Papastamoulis and Iliopoulos 2010).
     reference : MixtureParams or EMResult, optional
-        By default the EM fit that the tree carries, else the draw with the highest log-likelihood.
+        By default the EM fit that the tree carries, else the draw with the highest log-likelihood. MixtureParams are taken to be
+        of the true values, as the draws are, where the tree has a resolution.
 
     Returns
     -------
@@ -49,8 +59,8 @@ def relabel(
     if method != "ecr":
         raise InputError(f"relabel: method is {method!r}; choose 'ecr'")
     raw = raw_posterior(tree)
-    draws, X = flat_draws(raw), observed_matrix(tree)
-    params = _reference_params(reference if reference is not None else em_of(tree), X, draws)
+    draws, X = recorded_draws(tree, raw), observed_matrix(tree)
+    params = _reference_params(reference if reference is not None else em_of(tree), X, draws, resolution_of(tree))
     labels = compute_responsibilities(X, params.weights, params.means, params.scale_trils).argmax(axis=1)
     permutations = ecr_permutations(matches_of_draws(X, labels, *draws))
     permutation = xr.DataArray(
@@ -81,13 +91,14 @@ def permuted(posterior: xr.Dataset, permutation: xr.DataArray) -> xr.Dataset:
     return posterior.assign(variables)
 
 
-def _reference_params(reference: MixtureParams | EMResult | None, X: Array, draws: Draws) -> MixtureParams:
+def _reference_params(reference: MixtureParams | EMResult | None, X: Array, draws: Draws, resolution: Array) -> MixtureParams:
+    """The mixture of recorded values that the reference stands for."""
     if reference is None:
         best = int(log_density_of_draws(X, *draws).sum(axis=1).argmax())
         return MixtureParams(*(array[best] for array in draws))
-    params = reference.params if isinstance(reference, EMResult) else reference
+    params = reference.recorded_params if isinstance(reference, EMResult) else reference
     if params.means.shape != draws.means.shape[1:]:
         raise InputError(
             f"relabel: the reference has means of shape {params.means.shape}, the draws of shape {draws.means.shape[1:]}"
         )
-    return params
+    return params if isinstance(reference, EMResult) else params.recorded(resolution)

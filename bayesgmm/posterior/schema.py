@@ -19,7 +19,10 @@ SQUARE = (*FEATURE, "feature_bis")
 
 
 class Draws(NamedTuple):
-    """Posterior draws with chains end to end: weights (S, K), means (S, K, D), scale_trils (S, K, D, D)."""
+    """Posterior draws with chains end to end: weights (S, K), means (S, K, D), scale_trils (S, K, D, D).
+
+    As mixtures of recorded values, which the data are.
+    """
 
     weights: Array
     means: Array
@@ -60,14 +63,30 @@ def raw_posterior(tree: xr.DataTree) -> xr.Dataset:
     return group(tree, "posterior_raw" if "posterior_raw" in tree.children else "posterior")
 
 
-def flat_draws(posterior: xr.Dataset) -> Draws:
-    """The draws of a posterior group with chains end to end."""
+def resolution_of(tree: xr.DataTree) -> Array:
+    """The step (D,) that each column of the data was rounded to, as the model took it; 0 where the tree says nothing of it."""
+    constants = tree["constant_data"].to_dataset() if "constant_data" in tree.children else xr.Dataset()
+    if "resolution" in constants:
+        return np.asarray(constants["resolution"].values, dtype=np.float64)
+    return np.zeros(raw_posterior(tree).sizes["feature"])
+
+
+def recorded_draws(tree: xr.DataTree, posterior: xr.Dataset) -> Draws:
+    """The draws of a posterior group of the tree as mixtures of recorded values, chains end to end.
+
+    Their scale_trils are of Sigma_k + diag(h^2) / 12 for the resolution h of the tree, which every density of the data needs.
+    """
+    return flat_draws(posterior, np.diag(resolution_of(tree) ** 2) / 12)
+
+
+def flat_draws(posterior: xr.Dataset, rounding: Array | float = 0.0) -> Draws:
+    """The draws of a posterior group with chains end to end; `rounding` (D, D) is added to every covariance."""
     missing = [name for name in ("weights", "means", "covariances") if name not in posterior]
     if missing:
         raise InputError(f"the posterior has no {', '.join(missing)}; it has {', '.join(map(str, posterior.data_vars))}")
     weights = posterior["weights"].transpose(*CLUSTER).values
     means = posterior["means"].transpose(*FEATURE).values
-    covariances = posterior["covariances"].transpose(*SQUARE).values
+    covariances = posterior["covariances"].transpose(*SQUARE).values + rounding
     flat = weights.shape[0] * weights.shape[1]
     try:
         scale_trils = np.linalg.cholesky(covariances)

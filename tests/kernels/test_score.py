@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.kernels.moments import compute_moments
 from bayesgmm.kernels.rows import rows_of
-from bayesgmm.kernels.score import score
+from bayesgmm.kernels.score import score_of_trils
 from tests.kernels.cases import arrays_of, case
 from tests.problems import Array
 
@@ -49,7 +49,7 @@ def slopes(params: tuple[Array, Array, Array], slope: Callable[[int, tuple[int, 
 def test_gradient_equals_complex_steps(n_samples: int, n_features: int, n_components: int) -> None:
     X, mixture = case(n_samples, n_features, n_components)
     params, row_weights = arrays_of(mixture), row_weights_of(n_samples)
-    value, *gradients = score(X, *params, row_weights)
+    value, *gradients = score_of_trils(X, *params, row_weights)
 
     def slope(i: int, index: tuple[int, ...]) -> float:
         stepped = [array.astype(complex) for array in params]
@@ -66,14 +66,14 @@ def test_gradient_equals_complex_steps(n_samples: int, n_features: int, n_compon
 def test_gradient_equals_finite_differences_of_its_value() -> None:
     X, mixture = case(300, 2, 3)
     params, row_weights = arrays_of(mixture), row_weights_of(300)
-    _, *gradients = score(X, *params, row_weights)
+    _, *gradients = score_of_trils(X, *params, row_weights)
 
     def slope(i: int, index: tuple[int, ...]) -> float:
         ends = []
         for step in (-1e-5, 1e-5):
             stepped = [array.copy() for array in params]
             stepped[i][index] += step
-            ends.append(score(X, *stepped, row_weights)[0])
+            ends.append(score_of_trils(X, *stepped, row_weights)[0])
         return (ends[1] - ends[0]) / 2e-5
 
     for gradient, measured in zip(gradients, slopes(params, slope), strict=True):
@@ -83,7 +83,7 @@ def test_gradient_equals_finite_differences_of_its_value() -> None:
 def test_value_is_the_log_likelihood_of_the_moments() -> None:
     X, mixture = case(300, 2, 3)
     row_weights = row_weights_of(300)
-    value, d_weights, _, d_scale_trils = score(X, *arrays_of(mixture), row_weights)
+    value, d_weights, _, d_scale_trils = score_of_trils(X, *arrays_of(mixture), row_weights)
     moments = compute_moments(rows_of(X, row_weights), *arrays_of(mixture))
     assert value == moments.log_likelihood
     np.testing.assert_allclose(mixture.weights @ d_weights, row_weights.sum(), rtol=1e-13)  # sum_k pi_k d/d pi_k = sum_n w_n
@@ -94,7 +94,7 @@ def test_the_score_has_mean_0_under_its_own_mixture() -> None:
     """E[d ln p / d theta] = 0; the standard error of the mean comes from the per-row scores of a batch."""
     X, mixture = case(40_000, 2, 3, seed=3)
     params = arrays_of(mixture)
-    batches = [score(rows, *params, np.ones(len(rows)))[2:] for rows in np.split(X, 40)]
+    batches = [score_of_trils(rows, *params, np.ones(len(rows)))[2:] for rows in np.split(X, 40)]
     for per_batch in zip(*batches, strict=True):
         stacked = np.array(per_batch)
         standard_error = stacked.std(axis=0, ddof=1) / np.sqrt(40)

@@ -1,99 +1,227 @@
-"""The compiled density against the PyMC model, its priors against SciPy and PyMC, its coordinates against numerical Jacobians."""
+"""The compiled density against the PyMC model and against its parts, for every family and prior; gradients both ways."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
 
 import numpy as np
+import pymc as pm
+import pytensor
 import pytest
+from pytensor.graph.replace import clone_replace
 
-from bayesgmm.data import validate
 from bayesgmm.kernels.density import compute_log_density
-from bayesgmm.model.build import assemble
-from bayesgmm.model.coordinates import Parameters, constrain, log_jacobian, n_coordinates, unconstrain
-from bayesgmm.model.density import density_arguments, log_posterior
-from bayesgmm.model.priors import Priors
+from bayesgmm.model.build import _scales, assemble
+from bayesgmm.model.coordinates import constrain, covariances, log_jacobian
+from bayesgmm.model.native import Place, packed
+from bayesgmm.model.priors import SCALE_PARAMETERS, Priors
+from bayesgmm.model.specification import specify
+from bayesgmm.model.start import ChainStart
+from bayesgmm.model.target import Target
+from bayesgmm.model.through_pymc import _flat_start
+from tests.em.covariance_members import FOURTEEN
 from tests.problems import random_data, random_params
 
-PRIORS = [
-    Priors(),
-    Priors(concentration=0.5, scale_prior="half_normal", scale_params={"sigma": 2.0}, lkj_eta=1.0),
-    Priors(scale_prior="half_student_t", lkj_eta=4.0, mean_loc=1.0, mean_scale=5.0),
-    Priors(scale_prior="log_normal"),
-]
-SHAPES = [(1, 1), (2, 1), (1, 2), (2, 2), (3, 3), (2, 5)]
+PRIORS = {
+    "inverse_gamma": Priors(),
+    "half_normal": Priors(concentration=0.5, scale_prior="half_normal", lkj_eta=1.0, log_ratio_scale=0.5),
+    "half_student_t": Priors(scale_prior="half_student_t", lkj_eta=4.0, mean_loc=1.0, mean_scale=5.0),
+    "log_normal": Priors(concentration=2.0, scale_prior="log_normal", log_ratio_scale=1.5),
+}
+RESOLUTIONS = {name: 0.4 * (i % 2) for i, name in enumerate(FOURTEEN)}
+"""Half of the families with rounded data, those with correlations and those with rotations among both."""
+
+FAST = "FAST_COMPILE"  # the Python linker: seconds of compilation saved, same numbers
+N_POINTS = 100
 
 
-def density_with_gradient(u, X, resolved):
-    gradient = np.empty_like(u)
-    return log_posterior(u, X, np.ones(len(X)), *density_arguments(resolved), gradient), gradient
-
-
-@pytest.mark.parametrize("priors", PRIORS, ids=lambda priors: priors.scale_prior)
-@pytest.mark.parametrize(("n_components", "n_features"), SHAPES)
-def test_density_is_likelihood_plus_prior_plus_jacobian(priors, n_components, n_features):
+def random_X(n_components, n_features):
     rng = np.random.default_rng(21)
-    X, _ = random_data(rng, random_params(rng, n_components, n_features), 30)
-    resolved = priors.resolved(X, n_components)
-    for u in rng.normal(scale=0.7, size=(5, n_coordinates(n_components, n_features))):
-        parameters = constrain(u, n_components, n_features)
-        likelihood = compute_log_density(X, parameters.weights, parameters.means, parameters.scale_trils).sum()
-        prior = sum(resolved.log_density(*parameters).values())
-        value, gradient = density_with_gradient(u, X, resolved)
-        assert value == pytest.approx(likelihood + prior + log_jacobian(parameters), rel=1e-12, abs=1e-9)
-        steps = 1e-6 * np.eye(len(u))
-        differences = [
-            (density_with_gradient(u + step, X, resolved)[0] - density_with_gradient(u - step, X, resolved)[0]) / 2e-6
-            for step in steps
-        ]
-        np.testing.assert_allclose(gradient, differences, rtol=2e-5, atol=2e-5)
+    return random_data(rng, random_params(rng, n_components, n_features), 12)[0]
 
 
-@pytest.mark.parametrize(("n_components", "n_features"), SHAPES)
-def test_log_jacobian_is_that_of_the_map(n_components, n_features):
-    """Against the determinant of finite differences of the free parameters: K - 1 weights, means, scales, C's lower triangle."""
-    rng = np.random.default_rng(22)
-    u = rng.normal(scale=0.7, size=n_coordinates(n_components, n_features))
-    lower = np.tril_indices(n_features, -1)
+@dataclass(frozen=True, eq=False)
+class Twin:
+    """The target, its PyMC model, and the model's value variables as a function of the free parameters."""
 
-    def free(v):
-        parameters = constrain(v, n_components, n_features)
-        triangles = parameters.correlation_trils[:, *lower]
-        return np.concatenate([parameters.weights[:-1], parameters.means.ravel(), parameters.scales.ravel(), triangles.ravel()])
+    target: Target
+    model: pm.Model
+    forward: Any
 
-    jacobian = np.array([(free(u + step) - free(u - step)) / 2e-6 for step in 1e-6 * np.eye(len(u))])
-    expected = np.linalg.slogdet(jacobian)[1]
-    assert log_jacobian(constrain(u, n_components, n_features)) == pytest.approx(expected, rel=1e-7, abs=1e-7)
+    def values(self, u):
+        """PyMC's unconstrained values at coordinates u, in the order of its value variables."""
+        parameters = constrain(u, self.target.structure)._asdict()
+        shapes = {
+            variable.name: [len(self.model.coords[dim]) for dim in self.model.named_vars_to_dims[variable.name]]
+            for variable in self.model.free_RVs
+        }
+        return self.forward(*[parameters[name].reshape(shape) for name, shape in shapes.items()])
+
+    def point(self, u):
+        return {variable.name: value for variable, value in zip(self.model.value_vars, self.values(u), strict=True)}
+
+    def density_without_jacobian(self, u):
+        structure = self.target.structure
+        return self.target.log_density(u)[0] - log_jacobian(constrain(u, structure), structure)
 
 
-def test_coordinates_round_trip_over_batches():
+@cache
+def twin(family, scale_prior="inverse_gamma", n_components=2, n_features=2):
+    X = random_X(n_components, n_features)
+    specification = specify(X, n_components, family, PRIORS[scale_prior], RESOLUTIONS[family])
+    model = assemble(specification)
+    inputs = [variable.type() for variable in model.free_RVs]
+    outputs = []
+    for variable, value in zip(model.free_RVs, inputs, strict=True):
+        transform = model.rvs_to_transforms[variable]
+        outputs.append(value if transform is None else transform.forward(value, *variable.owner.inputs))
+    forward = pytensor.function(inputs, outputs, mode=FAST, on_unused_input="ignore")
+    return Twin(specification.target, model, forward)
+
+
+def scale_log_prior(model, priors):
+    """PyMC's log-density of these scales as a function of the model's own value variable."""
+    with pm.Model(coords=model.coords) as alone:
+        _scales(priors)
+    (value,) = alone.value_vars
+    (mine,) = [variable for variable in model.value_vars if variable.name == value.name]
+    return clone_replace(alone.logp(jacobian=False), {value: mine})
+
+
+def random_points(structure, size=N_POINTS):
+    return np.random.default_rng(22).normal(scale=0.7, size=(size, structure.n_coordinates))
+
+
+def assert_same(ours, theirs):
+    assert abs(ours - theirs) < 1e-8 * max(1.0, abs(theirs))
+
+
+def assert_equals_pymc(pair):
+    logp = pair.model.compile_logp(jacobian=False, mode=FAST)
+    for u in random_points(pair.target.structure):
+        assert_same(pair.density_without_jacobian(u), float(logp(pair.point(u))))
+
+
+@pytest.mark.parametrize("family", FOURTEEN)
+def test_density_equals_the_pymc_model_under_every_scale_prior(family):
+    """The whole model under the first kind; for the others, its scales' term exchanged for that of the kind."""
+    pair = twin(family)
+    kinds = [Priors(scale_prior=kind).resolved(pair.target.X, 2, family) for kind in SCALE_PARAMETERS]
+    terms = [scale_log_prior(pair.model, priors) for priors in kinds]
+    logp = pytensor.function(pair.model.value_vars, [pair.model.logp(jacobian=False), *terms], mode=FAST)
+    others = [replace(pair, target=replace(pair.target, priors=priors)) for priors in kinds]
+    for u in random_points(pair.target.structure):
+        whole, first, *rest = map(float, logp(*pair.values(u)))
+        for other, term in zip(others, [first, *rest], strict=True):
+            assert_same(other.density_without_jacobian(u), whole - first + term)
+
+
+@pytest.mark.parametrize("scale_prior", list(PRIORS)[1:])
+@pytest.mark.parametrize("family", ["VVV", "VEI"])
+def test_density_equals_the_whole_pymc_model(family, scale_prior):
+    assert_equals_pymc(twin(family, scale_prior))
+
+
+@pytest.mark.parametrize(
+    ("family", "n_components", "n_features"), [("EVV", 3, 3), ("VEV", 3, 3), ("VVE", 3, 3), ("VVV", 1, 3), ("VEE", 3, 1)]
+)
+def test_density_equals_the_whole_pymc_model_in_other_sizes(family, n_components, n_features):
+    assert_equals_pymc(twin(family, "half_student_t", n_components, n_features))
+
+
+def test_chains_through_pymc_start_where_they_should():
+    pair = twin("EVV")
+    (u,) = random_points(pair.target.structure, 1)
+    flat = _flat_start(pair.model, ChainStart(0, u), pair.target.structure)
+    np.testing.assert_allclose(flat, np.concatenate([np.ravel(value) for value in pair.values(u)]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["VVV", "EVV", "VEI", "VVE", "EEV"])
+def test_gradient_equals_that_of_pymc(family):
+    """Along random directions of u, pushed through parameters to PyMC's coordinates by differences."""
+    pair = twin(family)
+    structure = pair.target.structure
+    slope_of = pair.model.compile_dlogp(jacobian=False, mode=FAST)
+    assert pair.model.continuous_value_vars == pair.model.value_vars
     rng = np.random.default_rng(23)
-    u = rng.normal(size=(4, 7, n_coordinates(3, 4)))
-    parameters = constrain(u, 3, 4)
-    np.testing.assert_allclose(unconstrain(parameters), u, rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(parameters.weights.sum(axis=-1), 1.0, rtol=1e-14)
-    np.testing.assert_allclose((parameters.correlation_trils**2).sum(axis=-1), 1.0, rtol=1e-14)
+    step = 1e-5
+    for u in random_points(structure, 5):
+        slope, gradient = slope_of(pair.point(u)), pair.target.log_density(u)[1]
+        for direction in rng.normal(size=(3, len(u))):
+            ahead, behind = pair.values(u + step * direction), pair.values(u - step * direction)
+            push = np.concatenate([np.ravel(a - b) for a, b in zip(ahead, behind, strict=True)]) / (2 * step)
+            jacobians = [log_jacobian(constrain(u + sign * step * direction, structure), structure) for sign in (1, -1)]
+            ours = gradient @ direction - (jacobians[0] - jacobians[1]) / (2 * step)
+            assert ours == pytest.approx(slope @ push, rel=1e-6, abs=1e-6 * np.linalg.norm(slope))
 
 
-@pytest.mark.parametrize("priors", PRIORS, ids=lambda priors: priors.scale_prior)
-@pytest.mark.parametrize(("n_components", "n_features"), [(2, 1), (2, 3)])
-def test_density_equals_the_pymc_model(priors, n_components, n_features):
-    """Without Jacobians, at random points: the compiled density and `model.compile_logp()` are one posterior."""
+@pytest.mark.parametrize("scale_prior", PRIORS)
+@pytest.mark.parametrize("family", FOURTEEN)
+@pytest.mark.parametrize(("n_components", "n_features"), [(1, 1), (3, 1), (1, 3), (2, 2), (3, 3)])
+def test_density_is_likelihood_plus_priors_plus_jacobian(family, scale_prior, n_components, n_features):
+    X = random_X(n_components, n_features)
+    priors = PRIORS[scale_prior].resolved(X, n_components, family)
+    target = Target(X, priors, np.linspace(0.0, RESOLUTIONS[family], n_features))
+    for u in random_points(target.structure, 3):
+        parameters = constrain(u, target.structure)
+        recorded = covariances(parameters, target.structure) + np.diag(target.resolution**2 / 12)
+        likelihood = compute_log_density(X, parameters.weights, parameters.means, np.linalg.cholesky(recorded)).sum()
+        expected = likelihood + sum(priors.log_density(parameters).values()) + log_jacobian(parameters, target.structure)
+        value, gradient = target.log_density(u)
+        assert value == pytest.approx(float(expected), rel=1e-11, abs=1e-9)
+        steps = 1e-5 * np.eye(len(u))
+        differences = [(target.log_density(u + step)[0] - target.log_density(u - step)[0]) / 2e-5 for step in steps]
+        np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-6 * max(1.0, np.abs(gradient).max()))
+
+
+def test_log_priors_of_batches_are_those_of_their_draws():
     rng = np.random.default_rng(24)
-    X, _ = random_data(rng, random_params(rng, n_components, n_features), 25)
-    resolved = priors.resolved(X, n_components)
-    model = assemble(validate(X), resolved)
-    point_logp = model.compile_logp(jacobian=False, mode="FAST_COMPILE")
-    for u in rng.normal(scale=0.7, size=(3, n_coordinates(n_components, n_features))):
-        parameters = constrain(u, n_components, n_features)
-        value, _ = density_with_gradient(u, X, resolved)
-        theirs = float(point_logp(unconstrained_point(model, parameters)))
-        assert value - log_jacobian(parameters) == pytest.approx(theirs, rel=1e-8, abs=1e-8)
+    X = random_X(3, 3)
+    for family in FOURTEEN:
+        priors = Priors().resolved(X, 3, family)
+        u = rng.normal(size=(4, 2, priors.structure.n_coordinates))
+        batched = priors.log_density(constrain(u, priors.structure))
+        single = priors.log_density(constrain(u[3, 1], priors.structure))
+        assert batched.keys() == single.keys()
+        for name, values in batched.items():
+            assert values.shape == (4, 2)
+            assert values[3, 1] == pytest.approx(float(single[name]), rel=1e-12)
 
 
-def unconstrained_point(model, parameters: Parameters):
-    """PyMC's value variables at the given parameters."""
-    values = parameters._asdict()
-    point = {}
-    for variable in model.free_RVs:
-        transform, value = model.rvs_to_transforms[variable], values[variable.name]
-        if transform is not None:
-            value = transform.forward(value, *variable.owner.inputs).eval(mode="FAST_COMPILE")
-        point[model.rvs_to_values[variable].name] = value
-    return point
+def test_doubled_rows_double_the_likelihood():
+    """Density of the data twice, less that of the data, is the log-likelihood; and so for the gradients."""
+    X = random_X(2, 2)
+    for family in ("VVV", "EVE"):
+        target = Target(X, Priors().resolved(X, 2, family), np.zeros(2))
+        (u,) = random_points(target.structure, 1)
+        params = target.mixture_at(u)
+        likelihood = compute_log_density(X, params.weights, params.means, params.scale_trils).sum()
+        twice = replace(target, X=np.vstack([X, X]))
+        assert twice.log_density(u)[0] - target.log_density(u)[0] == pytest.approx(likelihood, rel=1e-10)
+
+
+@pytest.mark.parametrize("family", ["VVV", "VVI", "VVE"])
+def test_a_collapsed_component_has_no_density_unless_values_are_rounded(family):
+    X = random_X(2, 2)
+    priors = PRIORS["half_normal"].resolved(X, 2, family)
+    exact, rounded = (Target(X, priors, np.full(2, step)) for step in (0.0, 0.1))
+    (u,) = random_points(exact.structure, 1)
+    scales_at = sum(exact.structure.sizes[:2])
+    u[scales_at : scales_at + 2] = -1000.0
+    assert exact.log_density(u)[0] == -np.inf
+    value, gradient = rounded.log_density(u)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
+def test_data_for_the_c_functions_hold_every_array_once():
+    """The flat array's offsets rise from its header to its end."""
+    X = random_X(2, 2)
+    target = Target(X, Priors().resolved(X, 2, "VVV"), np.zeros(2))
+    size = target.structure.n_coordinates
+    data = packed(X, target.priors, target.resolution, Place(np.arange(size, dtype=float), np.eye(size), np.zeros(size)))
+    assert data[0] == len(X)
+    assert data[1:3].tolist() == [2, 2]
+    np.testing.assert_array_equal(data[-X.size :], X.ravel())
+    np.testing.assert_array_equal(data[-X.size - len(X) : -X.size], 1.0)
+    np.testing.assert_array_equal(data[-X.size - len(X) - size**2 : -X.size - len(X)].reshape(size, size), np.eye(size))

@@ -1,0 +1,80 @@
+"""Chains on the library's own density: each in the coordinates of its mode, and which modes its draws are in."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesgmm.model.atlas import Atlas, place_of_draw
+from bayesgmm.model.native import COORDINATES, Place
+from bayesgmm.model.nuts import NutsSettings, joined, run_chains
+from bayesgmm.model.start import ChainStart
+from bayesgmm.model.target import Target
+
+Array = NDArray[np.float64]
+
+CHECKS = 4
+"""Draws of each chain whose mode is looked for, evenly spaced from the middle of the chain to its end."""
+
+
+@dataclass(frozen=True, eq=False)
+class RawDraws:
+    """Coordinates u (chain, draw, P) as sampled, the number of each chain, the sampler's statistics, and how it ended.
+
+    After an interruption, chains may be missing.
+    """
+
+    u: Array
+    chains: tuple[int, ...]
+    statistics: xr.Dataset
+    seconds: float
+    interrupted: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Visits:
+    """The atlas with modes met while sampling, and the place in it (chain, check) of the mode of some draws; -1: none found."""
+
+    atlas: Atlas
+    draws: NDArray[np.intp]
+    places: NDArray[np.intp]
+
+
+def run_own_density(
+    target: Target,
+    atlas: Atlas,
+    starts: Sequence[ChainStart],
+    seeds: Sequence[int],
+    settings: NutsSettings,
+    progress: bool | None,
+) -> RawDraws:
+    """Draws of each chain, in coordinates whitened by the Hessian at the mode that it starts near."""
+    modes = [atlas.modes[start.mode].mode for start in starts]
+    places = [
+        Place(mode.u, mode.metric, np.linalg.solve(mode.metric, start.u - mode.u))
+        for mode, start in zip(modes, starts, strict=True)
+    ]
+    models = [target.native_model(place) for place in places]
+    began = time.perf_counter()
+    traces, interrupted = run_chains(models, seeds, settings, progress)
+    seconds = time.perf_counter() - began
+    z = joined(traces.values(), "posterior")[COORDINATES].values
+    u = np.stack([places[chain].origin + draws @ places[chain].metric.T for chain, draws in zip(traces, z, strict=True)])
+    return RawDraws(u, tuple(traces), joined(traces.values(), "sample_stats"), seconds, interrupted)
+
+
+def visits_of(target: Target, atlas: Atlas, u: Array) -> Visits:
+    """Which modes some draws of each chain are in: those that are uphill from them."""
+    n_chains, n_draws = u.shape[:2]
+    draws = np.unique(np.linspace(n_draws // 2, n_draws - 1, CHECKS).round().astype(int))
+    places = np.full((n_chains, len(draws)), -1, dtype=np.intp)
+    metric = atlas.modes[0].mode.metric
+    for chain in range(n_chains):
+        for check, draw in enumerate(draws):
+            atlas, place = place_of_draw(target, atlas, u[chain, draw], metric)
+            if place is not None:
+                places[chain, check] = place
+    return Visits(atlas, draws, places)

@@ -1,0 +1,118 @@
+"""The same posterior through the PyMC model of `build_model`: by nutpie, or by PyMC's own NUTS."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import nutpie
+import pymc as pm
+import pytensor.tensor as pt
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesgmm.model.build import assemble
+from bayesgmm.model.chains import RawDraws
+from bayesgmm.model.coordinates import Parameters, constrain, unconstrain
+from bayesgmm.model.nuts import NutsSettings, joined, run_chains, started_at
+from bayesgmm.model.specification import Specification
+from bayesgmm.model.start import ChainStart
+from bayesgmm.model.structure import Structure
+from bayesgmm.progress import progress_wanted
+
+Array = NDArray[np.float64]
+
+
+def run_with_nutpie(
+    specification: Specification,
+    starts: Sequence[ChainStart],
+    seeds: Sequence[int],
+    settings: NutsSettings,
+    progress: bool | None,
+) -> RawDraws:
+    """Draws by nutpie, which compiles the model anew in every process."""
+    model, structure = assemble(specification), specification.target.structure
+    compiled = nutpie.compile_pymc_model(model, var_names=[variable.name for variable in model.free_RVs])
+    models = [started_at(compiled, _flat_start(model, start, structure)) for start in starts]
+    began = time.perf_counter()
+    traces, interrupted = run_chains(models, seeds, settings, progress)
+    seconds = time.perf_counter() - began
+    u = unconstrain(_parameters(joined(traces.values(), "posterior"), structure), structure)
+    return RawDraws(u, tuple(traces), joined(traces.values(), "sample_stats"), seconds, interrupted)
+
+
+def run_with_pymc(
+    specification: Specification,
+    starts: Sequence[ChainStart],
+    seeds: Sequence[int],
+    settings: NutsSettings,
+    progress: bool | None,
+) -> RawDraws:
+    """Draws by PyMC's NUTS, which handles an interruption itself."""
+    model, structure = assemble(specification), specification.target.structure
+    began = time.perf_counter()
+    with model:
+        trace = pm.sample(
+            draws=settings.draws,
+            tune=settings.tune,
+            chains=len(starts),
+            cores=min(settings.cores, len(starts)),
+            initvals=[_start_values(model, start, structure) for start in starts],
+            init="adapt_diag",
+            nuts_sampler="pymc",
+            target_accept=settings.target_accept,
+            random_seed=list(seeds),
+            progressbar=progress_wanted(progress),
+            compute_convergence_checks=False,
+        )
+    seconds = time.perf_counter() - began
+    u = unconstrain(_parameters(trace["posterior"].to_dataset(), structure), structure)
+    return RawDraws(u, tuple(range(len(starts))), trace["sample_stats"].to_dataset(), seconds, interrupted=False)
+
+
+RUNS = {"nutpie": run_with_nutpie, "pymc": run_with_pymc}
+
+
+def values_of(model: pm.Model, parameters: Parameters) -> dict[str, Array]:
+    """The values of the model's free variables at parameters without a batch."""
+    values = parameters._asdict()
+    return {
+        variable.name: values[variable.name].reshape([int(size) for size in variable.shape.eval()]) for variable in model.free_RVs
+    }
+
+
+def _start_values(model: pm.Model, start: ChainStart, structure: Structure) -> dict[str, Array]:
+    return values_of(model, constrain(start.u, structure))
+
+
+def _flat_start(model: pm.Model, start: ChainStart, structure: Structure) -> Array:
+    """The start in PyMC's unconstrained coordinates, in the order of its free variables."""
+    values = _start_values(model, start, structure)
+    pieces = []
+    for variable in model.free_RVs:
+        transform = model.rvs_to_transforms[variable]
+        value = np.asarray(values[variable.name])
+        if transform is not None:
+            value = transform.forward(pt.as_tensor(value), *variable.owner.inputs).eval(mode="FAST_COMPILE")
+        pieces.append(np.ravel(value))
+    return np.concatenate(pieces)
+
+
+def _parameters(posterior: xr.Dataset, structure: Structure) -> Parameters:
+    """The free variables of PyMC's draws, with the axes that it leaves out where there is one entry only."""
+    batch = (posterior.sizes["chain"], posterior.sizes["draw"])
+    n_components, n_features = structure.n_components, structure.n_features
+    shapes = {
+        "weights": (n_components,),
+        "means": (n_components, n_features),
+        "scales": structure.scales_shape,
+        "log_volumes": (n_components,),
+        "log_shapes": (n_components, n_features),
+        "correlation_trils": (structure.n_axes, n_features, n_features),
+        "rotations": (structure.n_axes, structure.n_pairs),
+    }
+    return Parameters(
+        **{
+            name: posterior[name].values.reshape(*batch, *shape) if name in posterior else np.zeros((*batch, 0))
+            for name, shape in shapes.items()
+        }
+    )

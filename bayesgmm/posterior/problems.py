@@ -1,0 +1,126 @@
+"""What speaks against the draws of a tree, each in one sentence that says what was found, where, and what to try."""
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesgmm.posterior.schema import observed_matrix, raw_posterior
+
+NEGLIGIBLE = 0.01
+"""A mode with a smaller share of the posterior, by Laplace's estimate, is not one to report draws from unsaid."""
+
+BFMI_LIMIT = 0.3
+COLLAPSED = 1e-4
+"""A component narrower than this, in some direction, of the data's spread has collapsed."""
+
+
+def sampling_problems(tree: xr.DataTree) -> list[str]:
+    """Interruption, divergences, tree depth, energy, modes and collapsed components; empty if there is none of these."""
+    stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
+    modes = tree["modes"].to_dataset() if "modes" in tree.children else xr.Dataset()
+    return [
+        *(["sampling was interrupted: the draws are those made by then"] if tree.attrs.get("interrupted", 0) else []),
+        *_of_trajectories(stats),
+        *_of_energy(stats),
+        *(_of_modes(modes) if modes else []),
+        *_of_collapsed(tree),
+    ]
+
+
+def smallest_bfmi(stats: xr.Dataset) -> float:
+    """The smallest Bayesian fraction of missing information of a chain (Betancourt 2016, section 3.2); NaN without energies."""
+    if "energy" not in stats:
+        return np.nan
+    energy = stats["energy"].transpose("chain", "draw").values
+    spread = energy.var(axis=1)
+    moving = spread > 0
+    if not moving.any():
+        return np.nan
+    return float((np.square(np.diff(energy, axis=1)).mean(axis=1)[moving] / spread[moving]).min())
+
+
+def _of_trajectories(stats: xr.Dataset) -> list[str]:
+    out = []
+    for name, what, advice in (
+        ("diverging", "draws diverged", "raise target_accept, or use priors that keep scales away from 0"),
+        ("reached_max_treedepth", "trajectories reached the largest tree depth", "tune longer"),
+    ):
+        if name in stats and stats[name].any():
+            count, total = int(stats[name].sum()), stats[name].size
+            chains = stats[name].any("draw").values.nonzero()[0]
+            out.append(f"{count} of {total} {what} ({_chains(chains, stats.sizes['chain'])}): {advice}")
+    return out
+
+
+def _of_energy(stats: xr.Dataset) -> list[str]:
+    bfmi = smallest_bfmi(stats)
+    if not bfmi < BFMI_LIMIT:
+        return []
+    return [f"the energy of some chain mixes slowly (BFMI {bfmi:.2f}, below {BFMI_LIMIT}): tune longer"]
+
+
+def _of_modes(modes: xr.Dataset) -> list[str]:
+    """Chains that stay in different modes, and chains that are where next to nothing of the posterior is."""
+    visited = modes["visited"].transpose("chain", "check").values
+    share = modes["share"].values
+    regions = _regions([set(row[row >= 0].tolist()) for row in visited])
+    out = []
+    for places, chains in regions:
+        if share[places].sum() < NEGLIGIBLE:
+            out.append(
+                f"{_chains(chains, len(visited))} ended in {_named_modes(places, modes)}, which Laplace's estimate gives less "
+                f"than {NEGLIGIBLE:.0%} of the posterior: do not pool these draws with others; sample again with another seed"
+            )
+    if len(regions) > 1:
+        where = "; ".join(f"{_chains(chains, 0)} in {_named_modes(places, modes)}" for places, chains in regions)
+        out.append(
+            f"the chains are in different modes and do not travel between them ({where}): their draws are no sample of the "
+            "whole posterior; compare the modes, or use fewer components"
+        )
+    return out
+
+
+def _regions(visits: list[set[int]]) -> list[tuple[list[int], list[int]]]:
+    """Modes that chains travel between, and the chains that are there: chains that met one mode are in one region."""
+    regions: list[tuple[set[int], list[int]]] = []
+    for chain, places in enumerate(visits):
+        if not places:
+            continue
+        meeting = [region for region in regions if region[0] & places]
+        joined = (places.union(*(region[0] for region in meeting)), [c for region in meeting for c in region[1]] + [chain])
+        regions = [region for region in regions if region not in meeting] + [joined]
+    return sorted(((sorted(places), sorted(chains)) for places, chains in regions), key=lambda region: region[1])
+
+
+def _of_collapsed(tree: xr.DataTree) -> list[str]:
+    raw, X = raw_posterior(tree), observed_matrix(tree)
+    scale = X.std(axis=0)
+    if not (scale > 0).all():
+        return []
+    covariances = raw["covariances"].transpose("chain", "draw", "cluster", "feature", "feature_bis").values
+    constants = tree["constant_data"].to_dataset() if "constant_data" in tree.children else xr.Dataset()
+    noise = constants["resolution"].values ** 2 / 12 if "resolution" in constants else np.zeros(len(scale))
+    smallest = np.linalg.eigvalsh((covariances + np.diag(noise)) / np.outer(scale, scale))[..., 0]
+    collapsed = (smallest < COLLAPSED**2).any(axis=2)
+    if not collapsed.any():
+        return []
+    chains = np.flatnonzero(collapsed.any(axis=1))
+    return [
+        f"in {int(collapsed.sum())} of {collapsed.size} draws ({_chains(chains, len(collapsed))}) a component is narrower than "
+        f"{COLLAPSED:g} of the data's spread in some direction: the prior lets it collapse onto tied or collinear rows; give the "
+        "resolution of the columns, or a scale_prior that is 0 at 0"
+    ]
+
+
+def _chains(chains: list[int] | NDArray[np.intp], n_chains: int) -> str:
+    if len(chains) == n_chains and n_chains > 1:
+        return "every chain"
+    return f"chain{'s' if len(chains) > 1 else ''} {', '.join(str(int(c)) for c in chains)}"
+
+
+def _named_modes(places: list[int], modes: xr.Dataset) -> str:
+    def described(place: int) -> str:
+        weights = " ".join(f"{weight:.2f}" for weight in np.sort(modes["weights"].values[place])[::-1])
+        return f"mode {place} (weights {weights}, share {modes['share'].values[place]:.2g})"
+
+    return ", ".join(described(place) for place in places[:3]) + (" and others" if len(places) > 3 else "")

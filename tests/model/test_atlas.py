@@ -1,0 +1,142 @@
+"""The atlas of posterior modes, and where chains start in it."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.em.modes import same_optimum
+from bayesgmm.model.atlas import Atlas, atlas_of, map_from, place_of_draw
+from bayesgmm.model.specification import specify
+from bayesgmm.model.start import chain_starts, make_atlas
+from bayesgmm.model.target import Target
+
+IRIS = bg.load_iris().select_dtypes("number").to_numpy()
+
+
+def atlas_for(X, family, seed=3, **arguments):
+    em = bg.fit_em(X, 3, covariance=family, init="random_from_data", n_long=10, seed=seed)
+    target = specify(X, em, None, None, arguments.get("resolution")).target
+    return em, target, make_atlas(target, em, np.random.default_rng(4))
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return atlas_for(IRIS, "VVV")
+
+
+def test_modes_are_stationary_and_distinct(iris):
+    _, target, atlas = iris
+    assert len(atlas.modes) > 1
+    for i, mapped in enumerate(atlas.modes):
+        value, gradient = target.log_density(mapped.mode.u)
+        assert value == mapped.mode.log_density
+        assert np.abs(gradient @ mapped.mode.metric).max() < 2e-2  # in posterior standard deviations
+        assert atlas.place_of(mapped.params) == i
+        np.testing.assert_allclose(target.mixture_at(mapped.mode.u).covariances, mapped.params.covariances, rtol=1e-12)
+
+
+def test_shares_sum_to_one_and_fall(iris):
+    _, _, atlas = iris
+    assert atlas.shares.sum() == pytest.approx(1.0, rel=1e-12)
+    assert (np.diff(atlas.shares) <= 0).all()
+    masses = np.array([mapped.mode.log_mass for mapped in atlas.modes])
+    np.testing.assert_allclose(np.log(atlas.shares), masses - np.logaddexp.reduce(masses), rtol=1e-10, atol=1e-10)
+
+
+def test_the_species_hold_most_of_the_posterior_of_iris(iris):
+    _, _, atlas = iris
+    assert np.sort(atlas.modes[0].params.weights) == pytest.approx([0.30, 0.33, 0.36], abs=0.02)
+    assert atlas.shares[0] > 0.6
+
+
+def test_modes_lie_uphill_from_the_optima(iris):
+    em, target, atlas = iris
+    for mapped in atlas.modes:
+        assert mapped.origin.startswith("EM ")
+        if "empty" in mapped.origin:
+            continue
+        start = em.modes[int(mapped.origin.removeprefix("EM optimum "))].params
+        assert mapped.mode.log_density >= target.log_density(target.coordinates_of(start))[0]
+
+
+def test_copies_of_a_mode_are_one(iris):
+    _, target, atlas = iris
+    best = atlas.modes[0]
+    turned = map_from(target, best.params.permuted(np.array([2, 0, 1])), "turned")
+    assert same_optimum(turned.params, best.params)
+    assert turned.mode.log_mass == pytest.approx(best.mode.log_mass, abs=1e-3)
+    assert len(atlas_of([*atlas.modes, turned]).modes) == len(atlas.modes)
+
+
+def test_draws_are_placed_uphill(iris):
+    _, target, atlas = iris
+    rng = np.random.default_rng(5)
+    for place, mapped in enumerate(atlas.modes[:2]):
+        u = mapped.mode.u + 0.1 * mapped.mode.metric @ rng.standard_normal(len(mapped.mode.u))
+        same, found = place_of_draw(target, atlas, u, mapped.mode.metric)
+        assert (same, found) == (atlas, place)
+    without = Atlas(atlas.modes[1:])
+    mapped = atlas.modes[0]
+    more, found = place_of_draw(target, without, mapped.mode.u, mapped.mode.metric)
+    assert found == len(without.modes)
+    assert more.modes[-1].origin == "met while sampling"
+    assert same_optimum(more.modes[-1].params, mapped.params)
+
+
+def test_chains_start_in_proportion_to_the_shares(iris):
+    """With masses 0.6, 0.3 and 0.1 of the posterior, ten chains start six to three to one."""
+    _, target, atlas = iris
+    first = atlas.modes[0]
+    shifts = np.log([0.6, 0.3, 0.1])
+    shared = Atlas(
+        tuple(replace(first, mode=replace(first.mode, log_density=first.mode.log_density + shift)) for shift in shifts)
+    )
+    np.testing.assert_allclose(shared.shares, [0.6, 0.3, 0.1])
+    starts = chain_starts(target, shared, 10, np.random.default_rng(6))
+    assert Counter(start.mode for start in starts) == {0: 6, 1: 3, 2: 1}
+    assert len({start.u.tobytes() for start in starts}) == 10
+
+
+def test_chains_start_in_the_basin_of_their_mode(iris):
+    _, target, atlas = iris
+    for start in chain_starts(target, atlas, 6, np.random.default_rng(7)):
+        mapped = atlas.modes[start.mode]
+        assert np.isfinite(target.log_density(start.u)[0])
+        assert place_of_draw(target, atlas, start.u, mapped.mode.metric)[1] == start.mode
+        z = np.linalg.solve(mapped.mode.metric, start.u - mapped.mode.u)
+        assert 0 < z @ z < 100  # chi-squared with 44 degrees of freedom
+
+
+@pytest.mark.parametrize("family", ["VVV", "VEI", "EVE"])
+def test_modes_follow_the_units(family):
+    """Columns in other units (one common unit where axes rotate): the same modes and shares, in those units."""
+    unit = np.array([100.0, 0.01, 1.0, 7.0]) if family != "EVE" else np.full(4, 25.0)
+    shift = np.array([3.0, -2.0, 0.0, 50.0])
+    _, target, atlas = atlas_for(IRIS, family, resolution=0.1)
+    moved = specify(IRIS * unit + shift, 3, family, None, 0.1 * unit).target
+    moved = replace(moved, priors=replace(moved.priors, structure=target.structure))  # rotations from the same reference
+    found = [map_from(moved, mapped.params.affine(unit, shift), mapped.origin) for mapped in atlas.modes]
+    other = atlas_of(found)
+    if target.structure.axes != "rotations":  # of which the same mode may have several, with other Laplace estimates
+        np.testing.assert_allclose(other.shares, atlas.shares, rtol=1e-2, atol=1e-6)
+    for mapped, twin in zip(atlas.modes, other.modes, strict=True):
+        assert same_optimum(twin.params, mapped.params.affine(unit, shift))
+        scales = mapped.params.scales
+        np.testing.assert_allclose((twin.params.means - shift) / unit / scales, mapped.params.means / scales, atol=5e-3)
+
+
+def test_without_a_fit_partitions_are_followed():
+    target = specify(IRIS, 3, "EEE", None, None).target
+    atlas = make_atlas(target, None, np.random.default_rng(9))
+    assert all(mapped.origin.startswith("random partition") for mapped in atlas.modes)
+    assert np.isfinite(atlas.shares).all()
+
+
+def test_no_finite_start_is_an_error(iris, monkeypatch):
+    em, hopeless, _ = iris
+    monkeypatch.setattr(Target, "log_density", lambda _target, u: (-np.inf, np.zeros(len(u))))
+    with pytest.raises(bg.SamplingError, match="not finite at any EM optimum"):
+        make_atlas(hopeless, em, np.random.default_rng(10))

@@ -1,0 +1,161 @@
+"""What is said of draws that something speaks against, on trees made for it, without MCMC."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayesgmm.posterior.problems import sampling_problems, smallest_bfmi
+from tests.posteriors import made_tree, separated_params
+
+N_CHAINS, N_DRAWS = 4, 250
+SAMPLES = ("chain", "draw")
+
+
+@pytest.fixture(scope="module")
+def bare():
+    return made_tree(separated_params(), np.random.default_rng(1), n_samples=60)
+
+
+def with_group(tree, name, dataset):
+    groups = {group: child.to_dataset() for group, child in tree.children.items()}
+    out = xr.DataTree.from_dict({**groups, name: dataset})
+    out.attrs = dict(tree.attrs)
+    return out
+
+
+def statistics(**marked):
+    """Statistics of well-behaved chains, with some draws marked, {name: [(chain, draw), ...]}."""
+    energy = np.random.default_rng(2).normal(size=(N_CHAINS, N_DRAWS))
+    values = {"energy": (SAMPLES, energy)}
+    for name in ("diverging", "reached_max_treedepth"):
+        flags = np.zeros((N_CHAINS, N_DRAWS), dtype=bool)
+        for place in marked.get(name, []):
+            flags[place] = True
+        values[name] = (SAMPLES, flags)
+    return xr.Dataset(values)
+
+
+def modes(shares, visited):
+    """An atlas of modes with two components each, and the mode of some draws of each chain."""
+    weights = [[0.25, 0.75 - 0.1 * i] for i in range(len(shares))]
+    return xr.Dataset(
+        {
+            "share": ("mode", np.array(shares, dtype=float)),
+            "weights": (("mode", "cluster"), np.array(weights)),
+            "visited": (("chain", "check"), np.array(visited)),
+        }
+    )
+
+
+def of_modes(tree, shares, visited):
+    return sampling_problems(with_group(tree, "modes", modes(shares, visited)))
+
+
+def test_good_draws_have_no_problems(bare):
+    assert sampling_problems(bare) == []
+    assert sampling_problems(with_group(bare, "sample_stats", statistics())) == []
+    assert of_modes(bare, [1.0], [[0, 0], [0, 0]]) == []
+
+
+def test_interruption_is_said(bare):
+    tree = bare.copy()
+    tree.attrs["interrupted"] = 1
+    assert sampling_problems(tree) == ["sampling was interrupted: the draws are those made by then"]
+
+
+def test_divergences_are_counted_and_placed(bare):
+    marked = [(0, 3), (2, 7), (2, 9)]
+    (problem,) = sampling_problems(with_group(bare, "sample_stats", statistics(diverging=marked)))
+    assert problem.startswith("3 of 1000 draws diverged (chains 0, 2): raise target_accept")
+    everywhere = [(c, 5) for c in range(N_CHAINS)]
+    (problem,) = sampling_problems(with_group(bare, "sample_stats", statistics(diverging=everywhere)))
+    assert problem.startswith("4 of 1000 draws diverged (every chain)")
+
+
+def test_cut_trajectories_are_counted_and_placed(bare):
+    (problem,) = sampling_problems(with_group(bare, "sample_stats", statistics(reached_max_treedepth=[(1, 0)])))
+    assert problem == "1 of 1000 trajectories reached the largest tree depth (chain 1): tune longer"
+
+
+def test_slow_energies_are_said(bare):
+    stats = statistics()
+    stats["energy"][2] = np.cumsum(np.random.default_rng(3).normal(size=N_DRAWS))
+    assert smallest_bfmi(stats) < 0.1
+    (problem,) = sampling_problems(with_group(bare, "sample_stats", stats))
+    assert problem.startswith(f"the energy of some chain mixes slowly (BFMI {smallest_bfmi(stats):.2f}, below 0.3)")
+
+
+def test_bfmi_of_independent_energies_is_two():
+    """Successive differences have twice the variance."""
+    assert smallest_bfmi(statistics()) == pytest.approx(2.0, abs=0.3)
+    assert np.isnan(smallest_bfmi(xr.Dataset()))
+    still = xr.Dataset({"energy": (SAMPLES, np.ones((2, 5)))})
+    assert np.isnan(smallest_bfmi(still))
+
+
+def test_chains_in_different_modes_are_said(bare):
+    (problem,) = of_modes(bare, [0.7, 0.3], [[0, 0], [0, 0], [1, 1], [0, 0]])
+    assert problem.startswith("the chains are in different modes and do not travel between them (")
+    assert "chains 0, 1, 3 in mode 0 (weights 0.75 0.25, share 0.7)" in problem
+    assert "chain 2 in mode 1 (weights 0.65 0.25, share 0.3)" in problem
+
+
+def test_chains_that_travel_are_no_problem(bare):
+    """They share a mode, or each shares one with a third; a check that found none, -1, says nothing."""
+    assert of_modes(bare, [0.7, 0.3], [[0, 0], [1, 1], [0, 1]]) == []
+    assert of_modes(bare, [0.7, 0.3], [[0, 1], [1, 0], [0, 1]]) == []
+    assert of_modes(bare, [0.7, 0.3], [[0, 1], [0, 0], [0, -1]]) == []
+    assert of_modes(bare, [1.0], [[-1, -1], [0, 0]]) == []
+
+
+def test_every_chain_where_next_to_nothing_is(bare):
+    (problem,) = of_modes(bare, [0.999, 0.001], [[1, 1], [1, 1]])
+    assert problem.startswith("every chain ended in mode 1 (weights 0.65 0.25, share 0.001), which Laplace's estimate gives less")
+    assert "less than 1% of the posterior: do not pool these draws" in problem
+
+
+def test_one_chain_where_next_to_nothing_is(bare):
+    problems = of_modes(bare, [0.999, 0.001], [[0, 0], [1, 1]])
+    assert len(problems) == 2
+    assert problems[0].startswith("chain 1 ended in mode 1")
+    assert problems[1].startswith("the chains are in different modes")
+
+
+def with_narrow_component(tree, width):
+    posterior = tree["posterior"].to_dataset().copy(deep=True)
+    spread = tree["observed_data"]["X"].values.std(axis=0)
+    posterior["covariances"][{"chain": 1, "draw": 4, "cluster": 2}] = np.diag((width * spread) ** 2)
+    return with_group(tree, "posterior", posterior)
+
+
+def test_collapsed_components_are_counted_and_placed(bare):
+    (problem,) = sampling_problems(with_narrow_component(bare, 0.9e-4))
+    assert problem.startswith("in 1 of 1000 draws (chain 1) a component is narrower than 0.0001 of the data's spread")
+    assert "give the resolution of the columns" in problem
+    assert sampling_problems(with_narrow_component(bare, 1.1e-4)) == []
+
+
+def test_oblique_collapse_is_seen(bare):
+    """Variances of the columns are large, but x0 - x1 hardly varies."""
+    posterior = bare["posterior"].to_dataset().copy(deep=True)
+    spread = bare["observed_data"]["X"].values.std(axis=0)
+    posterior["covariances"][{"chain": 0, "draw": 0, "cluster": 0}] = np.array([[1, 1 - 1e-10], [1 - 1e-10, 1]]) * np.outer(
+        spread, spread
+    )
+    (problem,) = sampling_problems(with_group(bare, "posterior", posterior))
+    assert problem.startswith("in 1 of 1000 draws (chain 0)")
+
+
+def test_what_is_narrower_than_the_rounding_has_not_collapsed(bare):
+    narrow = with_narrow_component(bare, 1e-6)
+    constants = xr.Dataset({"resolution": ("feature", np.array([0.1, 0.1]))})
+    assert len(sampling_problems(narrow)) == 1
+    assert sampling_problems(with_group(narrow, "constant_data", constants)) == []
+
+
+def test_several_problems_are_several_sentences(bare):
+    tree = with_group(with_narrow_component(bare, 1e-6), "sample_stats", statistics(diverging=[(0, 0)]))
+    tree = with_group(tree, "modes", modes([0.5, 0.5], [[0], [1], [1], [1]]))
+    tree.attrs["interrupted"] = 1
+    starts = [problem.split()[0] for problem in sampling_problems(tree)]
+    assert starts == ["sampling", "1", "the", "in"]
