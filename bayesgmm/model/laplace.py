@@ -18,6 +18,9 @@ WIDEST = 10.0
 
 MAX_HESSIANS = 3
 
+ASIDE = 0.05
+"""The step off a saddle, in units of the width given to the directions in which it does not fall."""
+
 NEAR = 0.3
 """The Hessian found this many standard deviations from the mode does for the mode."""
 
@@ -55,21 +58,27 @@ class PosteriorMode:
 def find_mode(log_density: LogDensity, u: Array, rough_scales: Array) -> PosteriorMode | None:
     """The mode that is reached from u (P,); None where the density is not finite there.
 
-    BFGS in coordinates whitened by the Hessian at u; if that led far, or the Hessian is not negative definite, once more from
-    there. rough_scales (P,) are posterior standard deviations to within an order of magnitude or two.
+    BFGS in coordinates whitened by the Hessian at u; if that led far, once more from there; where the Hessian is not negative
+    definite (at a saddle, for example with two components equal), also from a step aside. rough_scales (P,) are posterior
+    standard deviations to within an order of magnitude or two.
     """
     value, _ = log_density(u)
     if not np.isfinite(value):
         return None
-    metric, n_guarded = _metric(log_density, u, rough_scales)
+    metric, flat = _metric(log_density, u, rough_scales)
     for _ in range(MAX_HESSIANS - 1):
-        top = ascend(log_density, u, metric)
+        top = max((ascend(log_density, start, metric) for start in _starts(u, metric, flat)), key=lambda u: log_density(u)[0])
         moved = np.abs(np.linalg.solve(metric, top - u)).max()
         u = top
-        if not n_guarded and moved < NEAR:
+        if not flat.any() and moved < NEAR:
             break
-        metric, n_guarded = _metric(log_density, u, rough_scales)
-    return PosteriorMode(u, log_density(u)[0], metric, n_guarded)
+        metric, flat = _metric(log_density, u, rough_scales)
+    return PosteriorMode(u, log_density(u)[0], metric, int(flat.sum()))
+
+
+def _starts(u: Array, metric: Array, flat: NDArray[np.bool_]) -> list[Array]:
+    """u, and where there are directions along which the density does not fall, a step along them: BFGS may sit on a saddle."""
+    return [u, u + ASIDE * metric[:, flat].sum(axis=1)] if flat.any() else [u]
 
 
 def ascend(log_density: LogDensity, u: Array, metric: Array) -> Array:
@@ -83,8 +92,8 @@ def ascend(log_density: LogDensity, u: Array, metric: Array) -> Array:
     return u + metric @ minimize(negative, np.zeros(len(u)), jac=True, method="BFGS", options=options).x
 
 
-def _metric(log_density: LogDensity, u: Array, rough_scales: Array) -> tuple[Array, int]:
-    """A with A A' = (-H)^-1 at u, and how many of its directions are given a width that H does not give."""
+def _metric(log_density: LogDensity, u: Array, rough_scales: Array) -> tuple[Array, NDArray[np.bool_]]:
+    """A with A A' = (-H)^-1 at u, and which of its columns are given a width that H does not give."""
     size = len(u)
     hessian = np.empty((size, size))
     for i in range(size):
@@ -94,4 +103,4 @@ def _metric(log_density: LogDensity, u: Array, rough_scales: Array) -> tuple[Arr
     precision, directions = np.linalg.eigh(-(hessian + hessian.T) / 2)
     flat = ~(precision > WIDEST**-2)
     precision = np.where(flat, np.maximum(np.abs(precision), WIDEST**-2), precision)
-    return rough_scales[:, None] * directions / np.sqrt(precision), int(flat.sum())
+    return rough_scales[:, None] * directions / np.sqrt(precision), flat

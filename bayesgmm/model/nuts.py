@@ -97,6 +97,10 @@ def _is_finished(sampler: Any) -> bool:
         return bool(sampler.is_finished)
     except TimeoutError:  # the sampler's thread was busy: ask again later
         return False
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a panic of nutpie's is no Exception
+        raise RuntimeError(str(error)) from error
 
 
 def _start(model: Any, seed: int, settings: NutsSettings, report: Callable[[Any], None]) -> Any:

@@ -130,4 +130,4 @@ def _near(target: Target, mapped: MappedMode, rng: np.random.Generator) -> Array
             if home is not None:
                 return u
         offset = offset / 2
-    return mode.u
+    return mode.u + offset  # not the mode itself, where NUTS finds no slope to start with

@@ -25,7 +25,7 @@ from bayesgmm.plots.style import (
     new_figure,
     short_label,
 )
-from bayesgmm.posterior.schema import observed_matrix
+from bayesgmm.posterior.schema import observed_matrix, resolution_of
 
 MAX_FEATURES = 5
 
@@ -84,7 +84,8 @@ def density_data(comparison: Comparison, *, mass: float = 0.9, n_draws: int = 40
 
 
 def _ellipse_panels(comparison: Comparison, shown: NDArray[np.intp], mass: float, n_draws: int) -> tuple[EllipsePanel, ...]:
-    params, tree = comparison.em.params, comparison.tree
+    params, tree = comparison.em.recorded_params, comparison.tree
+    noise = np.diag(resolution_of(tree) ** 2 / 12)
     mean_draws, covariance_draws = (spread_draws(tree, name, n_draws) for name in ("means", "covariances"))
     posterior = tree["posterior"]
     posterior_means = posterior["means"].mean(("chain", "draw")).transpose("cluster", "feature").values
@@ -100,8 +101,8 @@ def _ellipse_panels(comparison: Comparison, shown: NDArray[np.intp], mass: float
             EllipsePanel(
                 features=(i, j),
                 em=outline(params.means, params.covariances),
-                mean=outline(posterior_means, posterior_covariances),
-                draws=outline(mean_draws, covariance_draws),
+                mean=outline(posterior_means, posterior_covariances + noise),
+                draws=outline(mean_draws, covariance_draws + noise),
             )
         )
     return tuple(panels)

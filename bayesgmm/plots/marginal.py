@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from bayesgmm.compare.comparison import Comparison
 from bayesgmm.plots.geometry import Array, density_grid, histogram_bins, marginal_densities, spread_draws
 from bayesgmm.plots.style import EM_COLOUR, EM_DASHES, HAIRLINE, POSTERIOR_COLOUR, component_colour
-from bayesgmm.posterior.schema import observed_matrix
+from bayesgmm.posterior.schema import observed_matrix, resolution_of
 
 N_DRAWS = 1000
 
@@ -29,12 +29,13 @@ class MarginalBand:
 
 def marginal_band(comparison: Comparison, feature: int) -> MarginalBand:
     """EM's density of one feature beside the pointwise posterior interval over at most 1000 draws."""
-    params, tree = comparison.em.params, comparison.tree
+    params, tree = comparison.em.recorded_params, comparison.tree
     values = observed_matrix(tree)[:, feature]
     em_means = params.means[:, feature]
     em_scales = params.scales[:, feature]
     grid = density_grid(values, em_means, em_scales)
     weights, means, scales = (spread_draws(tree, name, N_DRAWS) for name in ("weights", "means", "scales"))
+    scales = np.sqrt(scales**2 + resolution_of(tree) ** 2 / 12)
     by_component = marginal_densities(grid, weights, means[..., feature], scales[..., feature])
     mixture = by_component.sum(axis=-1)
     tail = (1.0 - comparison.ci_prob) / 2.0

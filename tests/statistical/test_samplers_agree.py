@@ -11,20 +11,19 @@ pytestmark = pytest.mark.statistical
 SEED = 20_261_122
 
 
-@pytest.fixture(scope="module")
-def em():
-    return bg.fit_em(bg.load_faithful(), 2, seed=SEED)
+FAITHFUL = bg.load_faithful()
+PETALS = bg.load_iris()[["petal_length", "petal_width"]]
+CASES = [(FAITHFUL, "VVV", "nutpie"), (FAITHFUL, "VVV", "pymc"), (PETALS, "EVV", "nutpie"), (PETALS, "VEV", "nutpie")]
 
 
-@pytest.fixture(scope="module")
-def own(em):
-    return bg.sample(bg.load_faithful(), em, draws=4000, seed=SEED)
-
-
-@pytest.mark.parametrize("sampler", ["nutpie", "pymc"])
-def test_posterior_means_agree(em, own, sampler):
+@pytest.mark.parametrize(
+    ("X", "covariance", "sampler"), CASES, ids=[f"{X.columns[0]}-{covariance}-{sampler}" for X, covariance, sampler in CASES]
+)
+def test_posterior_means_agree(X, covariance, sampler):
     """Every parameter within 4 Monte-Carlo standard errors of the difference, at an ESS of at least 1000."""
-    other = bg.sample(bg.load_faithful(), em, draws=1000, seed=SEED, sampler=sampler)
+    em = bg.fit_em(X, 2, covariance=covariance, seed=SEED)
+    own = bg.sample(X, em, draws=4000, seed=SEED)
+    other = bg.sample(X, em, draws=1000, seed=SEED, sampler=sampler)
     names = ["weights", "means", "scales", "correlations"]
     for name in names:
         difference = (other["posterior"][name].mean(("chain", "draw")) - own["posterior"][name].mean(("chain", "draw"))).values
