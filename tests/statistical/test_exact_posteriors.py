@@ -19,7 +19,8 @@ pytestmark = [
 ]
 
 SEED = 20_261_122
-CHAINS, TUNE, DRAWS = 4, 1000, 16_000
+CHAINS, TUNE, DRAWS = 4, 500, 10_000
+LEAST_ESS, MAX_EXTENSIONS = 4000, 5
 GENERATED = [  # family, D, K, prior of the scales, rounded
     ("VVV", 1, 2, "inverse_gamma", False),
     ("VVV", 1, 3, "log_normal", True),
@@ -78,8 +79,26 @@ def z_scores(series, known):
     return (series.mean(axis=(0, 1)) - known) / np.maximum(within, between), ess
 
 
-def check(name, problem, *, funnel):
-    """Where scales may vanish and no resolution holds them (a funnel), NUTS needs small steps."""
+def series_of(tree, problem, known):
+    """Each quantity's draws (chain, draw, entry) and the exact values, but those that next to nothing moves."""
+    parameters, shape = recorded_draws(tree, problem.resolution)
+    gamma = responsibilities_of_draws(problem.X, *parameters)
+    first, second = np.triu_indices(len(problem.X), 1)
+    quantities = {
+        "co-assignment": (np.einsum("snk,snk->sn", gamma[:, first], gamma[:, second]), known.co_assignment[first, second]),
+        "occupied": (occupied_series(gamma), known.occupied),
+    }
+    out = {}
+    for quantity, (series, expected) in quantities.items():
+        keep = (expected > 1e-3) & (expected < 0.999)
+        out[quantity] = (series.reshape(*shape, -1)[..., keep], expected[keep])
+    if len(problem.points):
+        out["predictive"] = (np.exp(log_density_of_draws(problem.points, *parameters)).reshape(*shape, -1), known.predictive)
+    return out
+
+
+def check(name, problem, *, target_accept):
+    """Draws are added until every quantity has the effective sample size that is asked for."""
     known = solve(problem)
     tree = bg.sample(
         problem.X,
@@ -90,34 +109,27 @@ def check(name, problem, *, funnel):
         draws=DRAWS,
         tune=TUNE,
         chains=CHAINS,
-        target_accept=0.99 if funnel else 0.9,
+        target_accept=target_accept,
         seed=SEED,
     )
-    print(f"\n{name}: {tree.attrs.get('problems', 'no problems')}")
-    parameters, shape = recorded_draws(tree, problem.resolution)
-    gamma = responsibilities_of_draws(problem.X, *parameters)
-    first, second = np.triu_indices(len(problem.X), 1)
-    quantities = {
-        "co-assignment": (np.einsum("snk,snk->sn", gamma[:, first], gamma[:, second]), known.co_assignment[first, second]),
-        "occupied": (occupied_series(gamma), known.occupied),
-    }
-    if len(problem.points):
-        quantities["predictive"] = (np.exp(log_density_of_draws(problem.points, *parameters)), known.predictive)
-    for quantity, (series, expected) in quantities.items():
-        keep = (expected > 1e-3) & (expected < 0.999) if quantity != "predictive" else slice(None)
-        z, ess = z_scores(series.reshape(*shape, -1)[..., keep], expected[keep])
-        print(
-            f"{name}, {quantity}: least ESS {ess.min(initial=np.inf):.0f}, largest |z| {abs(z).max(initial=0):.2f}, seed {SEED}"
-        )
-        assert ess.min(initial=np.inf) >= 4000
+    for _ in range(MAX_EXTENSIONS + 1):
+        scores = {quantity: z_scores(*series) for quantity, series in series_of(tree, problem, known).items()}
+        least = min(ess.min(initial=np.inf) for _, ess in scores.values())
+        if least >= LEAST_ESS:
+            break
+        tree = bg.extend(tree, DRAWS, seed=SEED)
+    print(f"\n{name}, seed {SEED}, {tree.attrs['draws']} draws: {tree.attrs.get('problems', 'no problems')}")
+    for quantity, (z, ess) in scores.items():
+        print(f"  {quantity}: least ESS {ess.min(initial=np.inf):.0f}, largest |z| {abs(z).max(initial=0):.2f}")
         assert abs(z).max(initial=0) < 4
+    assert least >= LEAST_ESS
 
 
 @pytest.mark.parametrize("reference", REFERENCE, ids=lambda reference: reference["name"])
 def test_reference_problems(reference):
-    check(reference["name"], reference_problem(reference), funnel=True)
+    check(reference["name"], reference_problem(reference), target_accept=0.97)  # scales may vanish: small steps in the funnel
 
 
 @pytest.mark.parametrize("case", GENERATED, ids=lambda case: "-".join(map(str, case)))
 def test_generated_problems(case):
-    check("-".join(map(str, case)), generated_problem(case), funnel=False)
+    check("-".join(map(str, case)), generated_problem(case), target_accept=0.9)
