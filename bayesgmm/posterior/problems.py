@@ -9,6 +9,9 @@ from bayesgmm.posterior.schema import observed_matrix, raw_posterior
 NEGLIGIBLE = 0.01
 """A mode with a smaller share of the posterior, by Laplace's estimate, is not one to report draws from unsaid."""
 
+NOTABLE = 0.05
+"""From this share of the draws looked at on, it is said that they are in such modes."""
+
 BFMI_LIMIT = 0.3
 COLLAPSED = 1e-4
 """A component narrower than this, in some direction, of the data's spread has collapsed."""
@@ -63,14 +66,17 @@ def _of_modes(modes: xr.Dataset) -> list[str]:
     """Chains that stay in different modes, and chains that are where next to nothing of the posterior is."""
     visited = modes["visited"].transpose("chain", "check").values
     share = modes["share"].values
-    regions = _regions([set(row[row >= 0].tolist()) for row in visited])
     out = []
-    for places, chains in regions:
-        if share[places].sum() < NEGLIGIBLE:
-            out.append(
-                f"{_chains(chains, len(visited))} ended in {_named_modes(places, modes)}, which Laplace's estimate gives less "
-                f"than {NEGLIGIBLE:.0%} of the posterior: do not pool these draws with others; sample again with another seed"
-            )
+    negligible = np.isin(visited, np.flatnonzero(share < NEGLIGIBLE))
+    met = np.unique(visited[negligible])
+    if negligible.mean() >= NOTABLE and share[met].sum() < NEGLIGIBLE:
+        chains = np.flatnonzero(negligible.any(axis=1))
+        out.append(
+            f"of {visited.size} draws looked at, {int(negligible.sum())} ({_chains(chains, len(visited))}) are in "
+            f"{_named_modes(met.tolist(), modes)}, which Laplace's estimate gives less than {NEGLIGIBLE:.0%} of the posterior: "
+            "they are too many, and chains that fell in there do not come back soon; sample again with another seed, or longer"
+        )
+    regions = _regions([set(row[row >= 0].tolist()) for row in visited])
     if len(regions) > 1:
         where = "; ".join(f"{_chains(chains, 0)} in {_named_modes(places, modes)}" for places, chains in regions)
         out.append(

@@ -110,14 +110,20 @@ def test_chains_that_travel_are_no_problem(bare):
 
 def test_every_chain_where_next_to_nothing_is(bare):
     (problem,) = of_modes(bare, [0.999, 0.001], [[1, 1], [1, 1]])
-    assert problem.startswith("every chain ended in mode 1 (weights 0.65 0.25, share 0.001), which Laplace's estimate gives less")
-    assert "less than 1% of the posterior: do not pool these draws" in problem
+    where = "of 4 draws looked at, 4 (every chain) are in mode 1 (weights 0.65 0.25, share 0.001), which Laplace's estimate"
+    assert problem.startswith(f"{where} gives less than 1% of the posterior")
+
+
+def test_a_chain_that_fell_in_where_next_to_nothing_is(bare):
+    (problem,) = of_modes(bare, [0.999, 0.001], [[0, 0, 0, 0], [0, 0, 1, 1]])
+    assert problem.startswith("of 8 draws looked at, 2 (chain 1) are in mode 1")
+    assert of_modes(bare, [0.98, 0.02], [[0, 0, 0, 0], [0, 0, 1, 1]]) == []
 
 
 def test_one_chain_where_next_to_nothing_is(bare):
     problems = of_modes(bare, [0.999, 0.001], [[0, 0], [1, 1]])
     assert len(problems) == 2
-    assert problems[0].startswith("chain 1 ended in mode 1")
+    assert problems[0].startswith("of 4 draws looked at, 2 (chain 1) are in mode 1")
     assert problems[1].startswith("the chains are in different modes")
 
 
