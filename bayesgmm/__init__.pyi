@@ -21,10 +21,14 @@ from .errors import (
     InputError,
     InternalError,
     MissingDependencyError,
+    PriorWarning,
     SamplingError,
+    SamplingWarning,
 )
 from .io import load, save
 from .model.build import build_model
+from .model.extend import extend
+from .model.prior_predictive import sample_prior
 from .model.priors import Priors
 from .model.sample import sample
 from .params import MixtureParams
@@ -34,6 +38,7 @@ from .plots.entropy import plot_entropy
 from .plots.forest import plot_forest
 from .plots.memberships import plot_memberships
 from .plots.predictive import plot_predictive
+from .plots.prior_predictive import plot_prior_predictive
 from .plots.selection import plot_selection
 from .posterior.assignments import assignments
 from .posterior.diagnose import Diagnosis, diagnose
@@ -60,8 +65,10 @@ __all__ = [
     "InternalError",
     "MissingDependencyError",
     "MixtureParams",
+    "PriorWarning",
     "Priors",
     "SamplingError",
+    "SamplingWarning",
     "Selection",
     "StandardErrors",
     "analyze",
@@ -70,6 +77,7 @@ __all__ = [
     "build_model",
     "compare",
     "diagnose",
+    "extend",
     "fit_em",
     "fit_mle",
     "load",
@@ -82,11 +90,13 @@ __all__ = [
     "plot_forest",
     "plot_memberships",
     "plot_predictive",
+    "plot_prior_predictive",
     "plot_selection",
     "print_summary",
     "relabel",
     "render_report",
     "sample",
+    "sample_prior",
     "save",
     "select",
     "standard_errors",

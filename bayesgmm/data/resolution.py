@@ -9,6 +9,9 @@ from bayesgmm.data.dataset import Dataset, quote
 from bayesgmm.errors import InputError
 from bayesgmm.params import Array
 
+OFF_GRID = 1e-3
+"""Values may lie this share of a step off the grid."""
+
 DIGITS = 12
 """Significant digits of a column's largest absolute value that count; smaller differences are noise of the arithmetic."""
 
@@ -18,9 +21,10 @@ def detect_resolution(X: Array) -> Array:
 
     It is the smallest gap between distinct values of a column in which values tie, without the noise of the arithmetic: values
     that agree to DIGITS digits of the column's largest absolute value are one value, and the gap is rounded to those digits, so
-    that 0.3 - 0.2 and 0.1 + 0.2 lie on the grid of 0.1. Truly continuous values do not tie. Where a few do all the same (copied
-    rows, a cut-off value), the smallest gap among the others is tiny, and so is the effect of what is returned; a coarse grid on
-    which some values were recorded more finely is given the finer step. Give the resolution yourself where you know better.
+    that 0.3 - 0.2 and 0.1 + 0.2 lie on the grid of 0.1. Truly continuous values do not tie, or where they do (copied rows, a
+    cut-off value) the others lie on no grid: 0. So do rounded values that were transformed afterwards, to logarithms say. A
+    coarse grid on which some values were recorded more finely is given the finer step. Give the resolution yourself where you
+    know better.
 
     Parameters
     ----------
@@ -39,7 +43,9 @@ def _step(column: Array) -> float:
     unit = 10.0 ** (np.ceil(np.log10(largest)) - DIGITS)
     decimals = round(-np.log10(unit))
     gap = float(gaps[apart].min())
-    return round(gap, decimals) or gap
+    gap = round(gap, decimals) or gap
+    steps = (column - column.min()) / gap
+    return gap if np.abs(steps - np.round(steps)).max() <= OFF_GRID + largest * 10.0**-DIGITS / gap else 0.0
 
 
 def check_resolution(resolution: Any, dataset: Dataset) -> Array:

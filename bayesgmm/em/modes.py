@@ -38,13 +38,17 @@ def matching_order(params: MixtureParams, reference: MixtureParams) -> NDArray[n
 
 def same_optimum(params: MixtureParams, reference: MixtureParams) -> bool:
     """Whether two sets of parameters are one mixture up to label permutation and the precision of EM's stopping rule."""
-    aligned = params.permuted(matching_order(params, reference))
+    return same_components(params.permuted(matching_order(params, reference)), reference)
+
+
+def same_components(params: MixtureParams, reference: MixtureParams) -> bool:
+    """Whether two sets of parameters agree, component by component, up to the precision of EM's stopping rule."""
     scales = reference.scales
     return bool(
-        np.allclose(aligned.weights, reference.weights, rtol=0, atol=0.01)
-        and np.allclose(aligned.means / scales, reference.means / scales, rtol=0, atol=0.05)
-        and np.allclose(aligned.scales, scales, rtol=0.05)
-        and np.allclose(aligned.correlations, reference.correlations, rtol=0, atol=0.05)
+        np.allclose(params.weights, reference.weights, rtol=0, atol=0.01)
+        and np.allclose(params.means / scales, reference.means / scales, rtol=0, atol=0.05)
+        and np.allclose(params.scales, scales, rtol=0.05)
+        and np.allclose(params.correlations, reference.correlations, rtol=0, atol=0.05)
     )
 
 

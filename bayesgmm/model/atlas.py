@@ -1,14 +1,14 @@
 """The modes of the posterior that EM's optima lead to, and how much of the posterior each holds by Laplace's estimate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import lgamma
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from bayesgmm.em.modes import same_optimum
+from bayesgmm.em.modes import same_components, same_optimum
 from bayesgmm.model.laplace import PosteriorMode, ascend, find_mode
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
@@ -27,26 +27,34 @@ class MappedMode:
     params: MixtureParams
     origin: str
 
+    log_copies: float
+
     @property
     def log_mass(self) -> float:
-        """Laplace's ln of the mass of the mode over K! copies of it; fewer are distinct where components are equal."""
-        return self.mode.log_mass - sum(lgamma(size + 1) for size in _sizes_of_equals(self.params))
+        """Laplace's ln of the mass of the mode and of its exact copies together."""
+        return self.mode.log_mass + self.log_copies
 
 
 @dataclass(frozen=True)
 class Atlas:
-    """Distinct modes modulo the order of the components, largest mass first."""
+    """Distinct modes, largest mass first; where the prior is `symmetric`, modulo the order of the components."""
 
     modes: tuple[MappedMode, ...]
+    symmetric: bool
 
     @property
     def shares(self) -> Array:
-        """Share of each mode in the mass of all that were found, by Laplace's estimate; each stands for its K! copies."""
+        """Share of each mode in the mass of all that were found, by Laplace's estimate."""
         return softmax([mapped.log_mass for mapped in self.modes])
 
     def place_of(self, params: MixtureParams) -> int | None:
-        """Which mode this mixture is, up to the order of its components; None if none of them."""
-        return next((i for i, mapped in enumerate(self.modes) if same_optimum(params, mapped.params)), None)
+        """Which mode this mixture is; None if none of them."""
+        same = same_optimum if self.symmetric else same_components
+        return next((i for i, mapped in enumerate(self.modes) if same(params, mapped.params)), None)
+
+    def with_mode(self, mapped: MappedMode) -> "Atlas":
+        """With one more mode, at the end."""
+        return replace(self, modes=(*self.modes, mapped))
 
 
 def _sizes_of_equals(params: MixtureParams) -> list[int]:
@@ -70,19 +78,24 @@ def _equal(params: MixtureParams, k: int, other: int) -> bool:
     )
 
 
-def atlas_of(found: Sequence[MappedMode]) -> Atlas:
-    """The distinct ones among the modes that were found."""
-    atlas = Atlas(())
-    for mapped in sorted(found, key=lambda mapped: -mapped.mode.log_density):
+def atlas_of(found: Sequence[MappedMode], *, symmetric: bool) -> Atlas:
+    """The distinct ones among the modes that were found; of equal ones, the first."""
+    atlas = Atlas((), symmetric)
+    for mapped in sorted(found, key=lambda mapped: -round(mapped.mode.log_density, 3)):
         if atlas.place_of(mapped.params) is None:
-            atlas = Atlas((*atlas.modes, mapped))
-    return Atlas(tuple(sorted(atlas.modes, key=lambda mapped: -mapped.log_mass)))
+            atlas = atlas.with_mode(mapped)
+    return replace(atlas, modes=tuple(sorted(atlas.modes, key=lambda mapped: -mapped.log_mass)))
 
 
 def map_from(target: Target, params: MixtureParams, origin: str) -> MappedMode | None:
     """The mode that is reached from these parameters; None where the density is not finite there."""
     mode = find_mode(target.log_density, target.coordinates_of(params), target.rough_scales(params))
-    return None if mode is None else MappedMode(mode, target.mixture_at(mode.u), origin)
+    if mode is None:
+        return None
+    top = target.mixture_at(mode.u)
+    orders = lgamma(top.n_components + 1) - sum(lgamma(size + 1) for size in _sizes_of_equals(top))
+    log_copies = target.structure.log_rotation_copies + (orders if target.priors.symmetric else 0.0)
+    return MappedMode(mode, top, origin, log_copies)
 
 
 def place_of_draw(target: Target, atlas: Atlas, u: Array, metric: Array) -> tuple[Atlas, int | None]:
@@ -95,4 +108,4 @@ def place_of_draw(target: Target, atlas: Atlas, u: Array, metric: Array) -> tupl
     if mapped is None:
         return atlas, None
     place = atlas.place_of(mapped.params)
-    return (atlas, place) if place is not None else (Atlas((*atlas.modes, mapped)), len(atlas.modes))
+    return (atlas, place) if place is not None else (atlas.with_mode(mapped), len(atlas.modes))

@@ -60,7 +60,7 @@ def build_model(
     (cluster)`` and ``log_shapes (cluster, feature)``, Normal with sum 0, ``correlation_trils (cluster, feature, feature_bis)`` or
     without the first axis, Cholesky factors of LKJ correlation matrices, and ``rotations``, Cayley coordinates of uniform ones.
     Deterministic: ``correlations``, ``covariances``. Observed: ``X (obs, feature)``, a random variable whose log-density is one
-    value per row, from the library's fused kernel. Data: ``resolution (feature)``.
+    value per row, from the library's fused kernel. Data: ``resolution (feature)``, where it is not 0.
 
     Parameters
     ----------
@@ -98,17 +98,17 @@ def assemble(specification: Specification) -> pm.Model:
         coords["rotation_plane"] = [f"{i}-{j}" for i, j in zip(*np.tril_indices(n_features, -1), strict=True)]
     square = ("cluster", "feature", "feature_bis")
     with pm.Model(coords=coords) as model:
-        noise = pm.Data("resolution", resolution, dims="feature") ** 2 / 12
         weights = pm.Dirichlet("weights", priors.concentration, dims="cluster")
         means = pm.Normal("means", priors.mean_loc, priors.mean_scale, dims=("cluster", "feature"))
         factors = _factors(priors)
         covariances = pm.Deterministic("covariances", factors @ factors.swapaxes(-1, -2), dims=square)
         scales = pt.sqrt(pt.diagonal(covariances, axis1=-2, axis2=-1))
         pm.Deterministic("correlations", covariances / scales[:, :, None] / scales[:, None, :], dims=square)
-        if structure.axes == "rotations" or resolution.any():
+        if resolution.any():
+            noise = pm.Data("resolution", resolution, dims="feature") ** 2 / 12
             scale_trils = pt.linalg.cholesky(covariances + pt.diag(noise))
         else:
-            scale_trils = factors
+            scale_trils = pt.linalg.cholesky(covariances) if structure.axes == "rotations" else factors
         pm.CustomDist(
             "X",
             weights,

@@ -65,24 +65,30 @@ def run_chains(
                     chain = waiting.pop(0)
                     running[chain] = _start(models[chain], seeds[chain], settings, reporter(chain))
                 time.sleep(POLL_SECONDS)
-                for chain in [chain for chain, sampler in running.items() if _is_finished(sampler)]:
-                    traces[chain] = running.pop(chain).wait()
-                    bars.update(tasks[chain], completed=total)
+                for chain in list(running):
+                    if _is_finished(running[chain]):
+                        traces[chain] = running.pop(chain).wait()
+                        bars.update(tasks[chain], completed=total)
         except KeyboardInterrupt:
-            traces |= {chain: _stopped(sampler) for chain, sampler in running.items()}
-            lengths = {chain: trace["posterior"].sizes.get("draw", 0) for chain, trace in traces.items()}
-            longest = max(lengths.values(), default=0)
-            if longest < FEWEST_DRAWS:
-                raise
-            return {chain: traces[chain] for chain in sorted(traces) if lengths[chain] >= max(longest / 2, FEWEST_DRAWS)}, True
+            return _after_interruption(traces, running), True
         except RuntimeError as error:
             for sampler in running.values():
                 _stopped(sampler)
             raise SamplingError(
-                f"chain {chain} could not be sampled: {str(error).splitlines()[0]} "
+                f"chain {chain} could not be sampled: {str(error).splitlines()[0].rstrip('.')}. "
                 "Try other starts (another seed) or other priors."
             ) from error
     return {chain: traces[chain] for chain in sorted(traces)}, False
+
+
+def _after_interruption(traces: dict[int, xr.DataTree], running: dict[int, Any]) -> dict[int, xr.DataTree]:
+    """The traces that are long enough, those of stopped chains among them; KeyboardInterrupt where none is."""
+    traces = traces | {chain: _stopped(sampler) for chain, sampler in running.items()}
+    lengths = {chain: trace["posterior"].sizes.get("draw", 0) for chain, trace in traces.items()}
+    longest = max(lengths.values(), default=0)
+    if longest < FEWEST_DRAWS:
+        raise KeyboardInterrupt
+    return {chain: traces[chain] for chain in sorted(traces) if lengths[chain] >= max(longest / 2, FEWEST_DRAWS)}
 
 
 def _stopped(sampler: Any) -> xr.DataTree:

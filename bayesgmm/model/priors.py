@@ -86,6 +86,8 @@ class Priors:
             object.__setattr__(self, name, _as_plain(getattr(self, name)))
         if not isinstance(self.scale_prior, str) or self.scale_prior not in SCALE_PARAMETERS:
             raise InputError(f"Priors: scale_prior is {self.scale_prior!r}; choose one of {', '.join(SCALE_PARAMETERS)}")
+        if self.scale_params is not None and not isinstance(self.scale_params, Mapping):
+            raise InputError(f"Priors: scale_params must be a mapping such as {{'sigma': 2.0}}; got {self.scale_params!r}")
         if self.scale_params is not None:
             expected = SCALE_PARAMETERS[self.scale_prior]
             if set(self.scale_params) != set(expected):
@@ -95,7 +97,7 @@ class Priors:
             object.__setattr__(self, "scale_params", {name: _as_plain(self.scale_params[name]) for name in expected})
         for name in ("lkj_eta", "log_ratio_scale"):
             value: Any = getattr(self, name)
-            if not (isinstance(value, Real) and np.isfinite(float(value)) and float(value) > 0):
+            if isinstance(value, bool) or not (isinstance(value, Real) and np.isfinite(float(value)) and float(value) > 0):
                 raise InputError(f"Priors: {name} must be a positive number; got {value!r}")
 
     def __str__(self) -> str:
@@ -169,6 +171,11 @@ class ResolvedPriors:
     scale_params: dict[str, Array]
     lkj_eta: float
     log_ratio_scale: float
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the prior, and so the posterior, is the same in every order of the components."""
+        return bool(np.ptp(self.concentration) == 0)
 
     @property
     def scale_distribution(self) -> Any:
@@ -288,7 +295,10 @@ def _in_words(value: Any) -> str:
 
 def _as_plain(value: Any) -> Any:
     """Arrays and sequences as tuples, so that Priors compare and print by value."""
-    return value if value is None or np.isscalar(value) else tuple(np.asarray(value).tolist())
+    if value is None or np.isscalar(value):
+        return value
+    plain = np.asarray(value).tolist()
+    return tuple(plain) if isinstance(plain, list) else plain
 
 
 def _filled(value: ArrayLike, length: int, name: str, *, positive: bool) -> Array:

@@ -163,8 +163,9 @@ def _ties(X: Array, exact: NDArray[np.intp], names: tuple[str, ...]) -> Iterator
                 yield Tie((i, j), f"{words} (columns in steps of their grids)", 1, True, a * first + b * second)
             else:
                 yield Tie((i, j), words, 1, True, _rounded(a * X[:, i] + b * X[:, j]))
-    for size in sorted({2, 3, len(codes)} & set(range(2, len(codes) + 1))):
-        for chosen in combinations(codes, size):
+    tied = [d for d, keys in codes.items() if keys.max() + 1 < len(keys)]
+    for size in sorted({2, 3, len(tied)} & set(range(2, len(tied) + 1))):
+        for chosen in combinations(tied, size):
             keys = np.unique(np.column_stack([codes[d] for d in chosen]), axis=0, return_inverse=True)[1]
             yield Tie(chosen, f"are equal in {', '.join(names[d] for d in chosen)} at once", size, True, keys.ravel())
     spread = X[:, exact].std(axis=0)

@@ -1,4 +1,4 @@
-"""sample and extend: from data and EM solutions to a labelled posterior tree."""
+"""sample: from data and EM solutions to a labelled posterior tree."""
 
 import warnings
 from importlib.metadata import version
@@ -9,26 +9,20 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm import model
-from bayesgmm.data import Dataset, check_count, check_probability, check_seed
-from bayesgmm.em.fit import fit_em
+from bayesgmm.data import check_count, check_probability, check_seed
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import FitError, InputError, SamplingWarning
 from bayesgmm.kernels.threads import available_threads
-from bayesgmm.model.atlas import place_of_draw
 from bayesgmm.model.chains import run_own_density, visits_of
 from bayesgmm.model.nuts import FEWEST_DRAWS, NutsSettings
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.specification import Specification, specify
-from bayesgmm.model.start import ChainStart, chain_starts, make_atlas
-from bayesgmm.model.tree import posterior_tree, target_of
-from bayesgmm.params import MixtureParams
+from bayesgmm.model.start import chain_starts, fit_whole, make_atlas
+from bayesgmm.model.tree import posterior_tree
 from bayesgmm.posterior.problems import sampling_problems
 from bayesgmm.posterior.relabel import relabel
-from bayesgmm.posterior.schema import em_of
 
 Array = NDArray[np.float64]
-
-PER_DRAW = ("sample_stats", "log_likelihood", "log_prior")
 
 TUNE = {"auto": 200, "nutpie": 1000, "pymc": 1000}
 """Draws for adaptation: few where the metric is known beforehand."""
@@ -88,8 +82,9 @@ def sample(
         `problems`, the sentences of the warning, if any.
 
         `modes` is the atlas of the posterior: distinct modes, largest first, with Laplace's estimate of the log evidence of each
-        (all K! copies) and its share of their sum, the mode that each chain `started_in`, and `visited`, the mode uphill from
-        some draws of each chain (-1 where the search failed).
+        and its share of their sum, the mode that each chain `started_in`, and `visited`, the mode uphill from some draws of each
+        chain (-1 where the search failed). A mode stands for its copies in all orders of the components; where the prior's
+        concentrations differ, each order is a mode of its own.
 
     Warns
     -----
@@ -114,11 +109,11 @@ def sample(
     handles Ctrl-C itself.)
     """
     specification = specify(X, em_or_n_components, covariance, priors, resolution)
-    settings = _settings(draws, tune, chains, cores, sampler, target_accept)
+    settings = nuts_settings(draws, tune, chains, cores, sampler, target_accept)
     seed = check_seed(seed)
     rng = np.random.default_rng(seed)
     if specification.em is None and (fit := _fit_or_none(specification, rng, progress)) is not None:
-        specification = specify(X, fit, covariance, priors, resolution)
+        specification = specification.started_at(fit)
     target, em = specification.target, specification.em
     atlas = make_atlas(target, em, rng)
     starts = chain_starts(target, atlas, chains, rng)
@@ -134,7 +129,9 @@ def sample(
         "tune": settings.tune,
         "chains": len(raw.chains),
         "target_accept": target_accept,
-        "starts": "; ".join(f"chain {c}: mode {starts[c].mode}, {atlas.modes[starts[c].mode].origin}" for c in raw.chains),
+        "starts": "; ".join(
+            f"chain {i}: mode {starts[c].mode}, {atlas.modes[starts[c].mode].origin}" for i, c in enumerate(raw.chains)
+        ),
         "priors": target.priors.describe(specification.dataset.columns),
         "interrupted": int(raw.interrupted),
         "covariance": target.structure.family,
@@ -142,80 +139,13 @@ def sample(
     }
     visits = visits_of(target, atlas, raw.u)
     tree = relabel(posterior_tree(specification, raw, visits, [starts[c].mode for c in raw.chains], attrs))
-    return _with_problems(tree)
+    return with_problems_said(tree)
 
 
-def extend(
-    tree: xr.DataTree,
-    draws: int = 1000,
-    *,
-    tune: int | None = None,
-    cores: int | None = None,
-    seed: int | np.random.Generator | None = None,
-    progress: bool | None = None,
-) -> xr.DataTree:
-    """The tree of `sample` with more draws: every chain goes on where it ended.
-
-    Parameters
-    ----------
-    tree : DataTree
-        As `sample` or `extend` returned it, or `load` read it; it is left as it is.
-    draws : int
-        Draws to add to each chain.
-    tune, cores, seed, progress
-        As in `sample`. The step size is adapted anew, so that some draws are spent on that.
-
-    Returns
-    -------
-    DataTree
-        All draws, relabelled together; groups that are not made by `sample` are left out.
-
-    Raises
-    ------
-    InputError
-        If the tree was not made by `sample`, or bad arguments.
-    """
-    if "sampler" not in tree.attrs or "modes" not in tree.children:
-        raise InputError("extend: the tree was not made by `sample`, or parts of it are gone; sample again with more draws")
-    raw_groups = {name: tree[name].to_dataset() for name in ("posterior_raw", *PER_DRAW)}
-    target, em = target_of(tree), em_of(tree)
-    n_chains = raw_groups["posterior_raw"].sizes["chain"]
-    settings = _settings(draws, tune, n_chains, cores, "auto", tree.attrs["target_accept"])
-    rng = np.random.default_rng(check_seed(seed))
-    atlas = make_atlas(target, em, rng)
-    starts = []
-    for last in _last_draws(raw_groups["posterior_raw"]):
-        u = target.coordinates_of(last)
-        atlas, place = place_of_draw(target, atlas, u, atlas.modes[0].mode.metric)
-        starts.append(ChainStart(place or 0, u))
-    seeds = [int(value) for value in rng.integers(2**31 - 1, size=n_chains)]
-    raw = run_own_density(target, atlas, starts, seeds, settings, progress)
-    dataset = Dataset(target.X, tuple(str(column) for column in raw_groups["posterior_raw"]["feature"].values))
-    started_in = tree["modes"].to_dataset()["started_in"].values.tolist()
-    more = posterior_tree(Specification(dataset, em, target), raw, visits_of(target, atlas, raw.u), started_in, {})
-    kept = list(raw.chains)
-    groups = {name: _appended(old, more[name.removesuffix("_raw")].to_dataset(), kept) for name, old in raw_groups.items()}
-    groups["posterior"] = groups.pop("posterior_raw")
-    both = xr.DataTree.from_dict({**{name: group.to_dataset() for name, group in more.children.items()}, **groups})
-    both.attrs = {**tree.attrs, "draws": groups["posterior"].sizes["draw"], "interrupted": int(raw.interrupted)}
-    both.attrs.pop("problems", None)
-    both["sample_stats"].attrs["sampling_time"] = raw.seconds + tree["sample_stats"].attrs["sampling_time"]
-    return _with_problems(relabel(both))
-
-
-def _last_draws(posterior: xr.Dataset) -> list[MixtureParams]:
-    last = posterior.isel(draw=-1).transpose("chain", "cluster", "feature", "feature_bis")
-    arrays = (last[name].values for name in ("weights", "means", "covariances"))
-    return [MixtureParams.from_covariances(*draw) for draw in zip(*arrays, strict=True)]
-
-
-def _appended(old: xr.Dataset, new: xr.Dataset, chains: list[int]) -> xr.Dataset:
-    """The draws of both, one after the other, of the chains that went on."""
-    new = new.assign_coords(draw=new["draw"] + old.sizes["draw"], chain=old["chain"].values[chains])
-    return xr.concat([old.isel(chain=chains), new], dim="draw", data_vars="minimal", coords="minimal", compat="override")
-
-
-def _settings(draws: int, tune: int | None, chains: int, cores: int | None, sampler: str, target_accept: float) -> NutsSettings:
+def nuts_settings(
+    draws: int, tune: int | None, chains: int, cores: int | None, sampler: str, target_accept: float
+) -> NutsSettings:
+    """The checked settings, with those that were left out; InputError for bad ones."""
     if sampler not in TUNE:
         raise InputError(f"sampler is {sampler!r}; choose 'auto', 'nutpie' or 'pymc'")
     check_probability(target_accept, "target_accept")
@@ -231,12 +161,12 @@ def _settings(draws: int, tune: int | None, chains: int, cores: int | None, samp
 def _fit_or_none(specification: Specification, rng: np.random.Generator, progress: bool | None) -> EMResult | None:
     structure = specification.target.structure
     try:
-        return fit_em(specification.dataset, structure.n_components, covariance=structure.family, seed=rng, progress=progress)
+        return fit_whole(specification.dataset, structure.n_components, covariance=structure.family, seed=rng, progress=progress)
     except FitError:
         return None
 
 
-def _with_problems(tree: xr.DataTree) -> xr.DataTree:
+def with_problems_said(tree: xr.DataTree) -> xr.DataTree:
     """The tree with its problems among its attributes, after a warning of them."""
     problems = sampling_problems(tree)
     if problems:

@@ -24,6 +24,11 @@ class Specification:
     em: EMResult | None
     target: Target
 
+    def started_at(self, em: EMResult) -> "Specification":
+        """With an EM fit of the same data and family, whose axes the coordinates of rotations are relative to."""
+        priors = replace(self.target.priors, structure=centred_on(self.target.structure, em.params))
+        return Specification(self.dataset, em, replace(self.target, priors=priors))
+
 
 def specify(
     X: Any,
@@ -44,12 +49,13 @@ def specify(
     require_fittable(dataset, n_components)
     given = em.resolution if resolution is None and em is not None and any(em.resolution) else resolution
     steps = check_resolution(given, dataset)
+    if not isinstance(priors, Priors | None):
+        raise InputError(f"priors must be a bayesgmm.Priors; got {priors!r:.80}")
     resolved = (priors or Priors()).resolved(dataset.X, n_components, family)
-    if em is not None:
-        resolved = replace(resolved, structure=centred_on(resolved.structure, em.params))
     target = Target(dataset.X, resolved, steps)
     _check_proper(target, dataset)
-    return Specification(dataset, em, target)
+    specification = Specification(dataset, None, target)
+    return specification if em is None else specification.started_at(em)
 
 
 def _family_of(em: EMResult, covariance: str | None) -> str:

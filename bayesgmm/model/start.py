@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import permutations
+from math import factorial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +36,9 @@ RANGE = 200.0
 SMALLER_STARTS = 4
 """EM starts for each smaller number of components."""
 
+MAX_ORDERS = 24
+"""Orders of the components that are tried where the prior tells them apart: all, up to four components."""
+
 MAX_HALVINGS = 6
 
 
@@ -44,6 +50,14 @@ class ChainStart:
     u: Array
 
 
+def fit_whole(X: Any, n_components: int, **settings: Any) -> EMResult:
+    """`fit_em`, where Ctrl-C ends what the fit is for, and not the fit alone."""
+    em = fit_em(X, n_components, **settings)
+    if em.interrupted:
+        raise KeyboardInterrupt
+    return em
+
+
 def make_atlas(target: Target, em: EMResult | None, rng: np.random.Generator) -> Atlas:
     """The modes beside the EM optima, and beside those of fewer components with the others empty; or beside random partitions.
 
@@ -53,13 +67,26 @@ def make_atlas(target: Target, em: EMResult | None, rng: np.random.Generator) ->
     heights = [target.log_density(target.coordinates_of(params))[0] for params, _ in candidates]
     best = max((height for height in heights if np.isfinite(height)), default=-np.inf)
     worthwhile = [candidate for candidate, height in zip(candidates, heights, strict=True) if height >= best - RANGE]
-    found = [mapped for params, origin in worthwhile if (mapped := map_from(target, params, origin)) is not None]
+    ordered = [(order, origin) for params, origin in worthwhile for order in _orders(target, params)]
+    found = [mapped for params, origin in ordered if (mapped := map_from(target, params, origin)) is not None]
     if not found:
         raise SamplingError(
             "the posterior density is not finite at any EM optimum or partition of the data: look for columns that are "
             "nearly constant, and for priors far from the data"
         )
-    return atlas_of(found)
+    return atlas_of(found, symmetric=target.priors.symmetric)
+
+
+def _orders(target: Target, params: MixtureParams) -> list[MixtureParams]:
+    """The mixture, in every order of its components that the prior tells apart; of more than MAX_ORDERS the likeliest one."""
+    concentration = target.priors.concentration
+    if target.priors.symmetric:
+        return [params]
+    if factorial(len(concentration)) <= MAX_ORDERS:
+        return [params.permuted(np.array(order)) for order in permutations(range(len(concentration)))]
+    order = np.empty(len(concentration), dtype=np.intp)
+    order[np.argsort(concentration)] = np.argsort(params.weights)
+    return [params.permuted(order)]
 
 
 def _optima(em: EMResult) -> Iterator[tuple[MixtureParams, str]]:
@@ -74,7 +101,7 @@ def _with_empty_components(target: Target, em: EMResult, rng: np.random.Generato
     structure, priors = target.structure, target.priors
     for n_occupied in range(structure.n_components - 1, 0, -1):
         try:
-            fit = fit_em(
+            fit = fit_whole(
                 target.X,
                 n_occupied,
                 covariance=em.covariance,
@@ -126,7 +153,9 @@ def _near(target: Target, mapped: MappedMode, rng: np.random.Generator) -> Array
     for _ in range(MAX_HALVINGS):
         u = mode.u + offset
         if np.isfinite(target.log_density(u)[0]):
-            home = Atlas((mapped,)).place_of(target.mixture_at(ascend(target.log_density, u, mode.metric)))
+            home = Atlas((mapped,), target.priors.symmetric).place_of(
+                target.mixture_at(ascend(target.log_density, u, mode.metric))
+            )
             if home is not None:
                 return u
         offset = offset / 2

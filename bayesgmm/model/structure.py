@@ -9,6 +9,7 @@ with `log_volumes` of sum 0 over the components, and `log_shapes` of sum 0 over 
 """
 
 from dataclasses import dataclass
+from math import lgamma, log
 from typing import Literal
 
 import numpy as np
@@ -86,6 +87,16 @@ class Structure:
             (n_components - 1) * (n_features - 1) if self.own_shapes else 0,
             self.n_axes * self.n_pairs,
         )
+
+    @property
+    def log_rotation_copies(self) -> float:
+        """ln of how many rotations, with the semi-axes in the order that goes with them, give the same covariances.
+
+        Axes have two signs each, but for one that the determinant fixes, and any order, the same one in all components.
+        """
+        if self.axes != "rotations":
+            return 0.0
+        return lgamma(self.n_features + 1) + self.n_axes * (self.n_features - 1) * log(2)
 
     @property
     def n_coordinates(self) -> int:

@@ -47,7 +47,7 @@ def run_with_pymc(
     settings: NutsSettings,
     progress: bool | None,
 ) -> RawDraws:
-    """Draws by PyMC's NUTS, which handles an interruption itself."""
+    """Draws by PyMC's NUTS, which ends at Ctrl-C without a word: fewer draws or chains than asked for say so."""
     model, structure = assemble(specification), specification.target.structure
     began = time.perf_counter()
     with model:
@@ -65,8 +65,11 @@ def run_with_pymc(
             compute_convergence_checks=False,
         )
     seconds = time.perf_counter() - began
-    u = unconstrain(_parameters(trace["posterior"].to_dataset(), structure), structure)
-    return RawDraws(u, tuple(range(len(starts))), trace["sample_stats"].to_dataset(), seconds, interrupted=False)
+    posterior = trace["posterior"].to_dataset()
+    chains = tuple(int(chain) for chain in posterior["chain"].values)
+    interrupted = posterior.sizes["draw"] < settings.draws or len(chains) < len(starts)
+    u = unconstrain(_parameters(posterior, structure), structure)
+    return RawDraws(u, chains, trace["sample_stats"].to_dataset(), seconds, interrupted)
 
 
 RUNS = {"nutpie": run_with_nutpie, "pymc": run_with_pymc}

@@ -1,7 +1,6 @@
 """The posterior tree: everything that is known of one analysis after sampling, before the labels are sorted out."""
 
 from collections.abc import Sequence
-from math import lgamma
 from typing import Any
 
 import numpy as np
@@ -119,11 +118,10 @@ def target_of(tree: xr.DataTree) -> Target:
 def _modes(visits: Visits, started_in: Sequence[int], posterior: xr.Dataset) -> xr.Dataset:
     """The atlas as a dataset: modes by Laplace's estimate of their mass, where chains started and where some draws are."""
     modes = visits.atlas.modes
-    log_copies = lgamma(posterior.sizes["cluster"] + 1)
     square = ("mode", "cluster", "feature", "feature_bis")
     return xr.Dataset(
         {
-            "log_evidence": ("mode", [mapped.log_mass + log_copies for mapped in modes]),
+            "log_evidence": ("mode", [mapped.log_mass for mapped in modes]),
             "share": ("mode", visits.atlas.shares),
             "origin": ("mode", [mapped.origin for mapped in modes]),
             "weights": (("mode", "cluster"), [mapped.params.weights for mapped in modes]),

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.posterior.schema import observed_matrix, raw_posterior
+from bayesgmm.posterior.schema import observed_matrix, raw_posterior, resolution_of
 
 NEGLIGIBLE = 0.01
 """A mode with a smaller share of the posterior, by Laplace's estimate, is not one to report draws from unsaid."""
@@ -104,9 +104,7 @@ def _of_collapsed(tree: xr.DataTree) -> list[str]:
     if not (scale > 0).all():
         return []
     covariances = raw["covariances"].transpose("chain", "draw", "cluster", "feature", "feature_bis").values
-    constants = tree["constant_data"].to_dataset() if "constant_data" in tree.children else xr.Dataset()
-    noise = constants["resolution"].values ** 2 / 12 if "resolution" in constants else np.zeros(len(scale))
-    smallest = np.linalg.eigvalsh((covariances + np.diag(noise)) / np.outer(scale, scale))[..., 0]
+    smallest = np.linalg.eigvalsh((covariances + np.diag(resolution_of(tree) ** 2 / 12)) / np.outer(scale, scale))[..., 0]
     collapsed = (smallest < COLLAPSED**2).any(axis=2)
     if not collapsed.any():
         return []
@@ -114,7 +112,7 @@ def _of_collapsed(tree: xr.DataTree) -> list[str]:
     return [
         f"in {int(collapsed.sum())} of {collapsed.size} draws ({_chains(chains, len(collapsed))}) a component is narrower than "
         f"{COLLAPSED:g} of the data's spread in some direction: the prior lets it collapse onto tied or collinear rows; give the "
-        "resolution of the columns, or a scale_prior that is 0 at 0"
+        "resolution of the columns, leave out copied rows, or use a scale_prior that is 0 at 0 and a larger lkj_eta"
     ]
 
 

@@ -132,7 +132,7 @@ def sampled_prior(priors, rng):
     u = unconstrain(priors.draw(rng, 4000), priors.structure)
     low, middle, high = np.quantile(u, [0.16, 0.5, 0.84], axis=0)
     mode = PosteriorMode(middle, target.log_density(middle)[0], np.diag((high - low) / 2), 0)
-    atlas = Atlas((MappedMode(mode, target.mixture_at(middle), "the prior"),))
+    atlas = Atlas((MappedMode(mode, target.mixture_at(middle), "the prior", 0.0),), symmetric=True)
     starts = [ChainStart(0, u[chain]) for chain in range(CHAINS)]
     seeds = [SEED + chain for chain in range(CHAINS)]
     return run_own_density(target, atlas, starts, seeds, NutsSettings(DRAWS, TUNE, CHAINS, 0.9), progress=False)
