@@ -50,7 +50,7 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     except Exception as error:  # h5py and xarray raise a variety of types for foreign bytes
         raise FileFormatError(f"{source} cannot be read as a netCDF file: {error}") from error
     schema = tree.attrs.pop("bayesgmm_schema", None)
-    if "posterior" not in tree.children or (schema is None and "observed_data" not in tree.children):
+    if "posterior" not in tree.children or (schema is None and "bayesgmm_version" not in tree.attrs):
         raise FileFormatError(f"{source} is a netCDF file but not an analysis saved by bayesgmm")
     if schema is not None and schema > SCHEMA_VERSION:
         raise FileFormatError(

@@ -51,6 +51,13 @@ def test_a_truncated_file_is_refused(tree, tmp_path):
         bg.load(path)
 
 
+def test_what_xarray_wrote_is_read(tmp_path):
+    tree = bg.sample(bg.load_faithful(), 1, draws=20, chains=1, seed=1)
+    tree.to_netcdf(tmp_path / "plain.nc", engine="h5netcdf")
+    loaded = bg.load(tmp_path / "plain.nc")
+    np.testing.assert_array_equal(loaded["posterior"]["means"].values, tree["posterior"]["means"].values)
+
+
 def test_a_foreign_netcdf_file_is_refused(tree, tmp_path):
     tree.to_netcdf(tmp_path / "foreign.nc", engine="h5netcdf")
     with pytest.raises(bg.FileFormatError, match="not an analysis saved by bayesgmm"):
