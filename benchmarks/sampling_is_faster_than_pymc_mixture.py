@@ -5,7 +5,7 @@ The least bulk effective sample size is over weights, means and covariances, rel
 for the peers, whose relabelling is not counted, and for ours all that a call of `sample` does beside sampling. Ours takes a
 turn before and after each peer and its median counts; each peer runs once. Aims for ours: 3,000 effective draws a second of
 sampling at (1000, 2, 3), 200 at (20000, 4, 5). NumPyro takes part where it is installed; its chains run all at once.
-Run: uv run --group numpyro python benchmarks/sampling_is_faster_than_pymc_mixture.py [--cases small large coffee]
+Run: uv run --group numpyro python benchmarks/sampling_is_faster_than_pymc_mixture.py [--cases small large alone coffee]
 """
 
 import argparse
@@ -52,7 +52,7 @@ class Case(NamedTuple):
 
 
 CASES = {"small": Case((1_000, 2, 3), 1000, NUMPYRO_TUNE), "large": Case((20_000, 4, 5), 250, 500)}
-COFFEE = (100_000, 4, 5)
+ALONE = {"alone": (20_000, 4, 5), "coffee": (100_000, 4, 5)}
 
 
 class Problem(NamedTuple):
@@ -148,23 +148,24 @@ def compare(name: str, case: Case) -> None:
         )
 
 
-def over_coffee() -> None:
-    X, _ = clusters(*COFFEE)
+def alone(name: str) -> None:
+    shape = ALONE[name]
+    X, _ = clusters(*shape)
     start = time.perf_counter()
-    em = bg.fit_em(X, COFFEE[2], seed=0)
+    em = bg.fit_em(X, shape[2], seed=0)
     fitted = time.perf_counter()
     tree = bg.sample(X, em, resolution=0, draws=DRAWS, chains=CHAINS, cores=CORES, seed=0, progress=False)
     done = time.perf_counter()
     sampling, ess = tree["sample_stats"].attrs["sampling_time"], least_ess(tree["posterior"].to_dataset())
     print(
-        f"\ncoffee {COFFEE}, ours, {CHAINS} x {DRAWS} draws: EM {fitted - start:.1f} s, `sample` {done - fitted:.1f} s, of which "
+        f"\n{name} {shape}, ours, {CHAINS} x {DRAWS} draws: EM {fitted - start:.1f} s, `sample` {done - fitted:.1f} s, of which "
         f"sampling {sampling:.1f} s; least ESS {ess:.0f}, {ess / sampling:.0f} a second of sampling"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Effective draws per second, beside pm.Mixture and NumPyro")
-    parser.add_argument("--cases", nargs="+", choices=[*CASES, "coffee"], default=[*CASES, "coffee"])
+    parser.add_argument("--cases", nargs="+", choices=[*CASES, *ALONE], default=[*CASES, *ALONE])
     chosen = parser.parse_args().cases
     if HAS_NUMPYRO:
         prepare(CHAINS)
@@ -176,8 +177,8 @@ def main() -> None:
     for name in chosen:
         if name in CASES:
             compare(name, CASES[name])
-    if "coffee" in chosen:
-        over_coffee()
+        else:
+            alone(name)
 
 
 if __name__ == "__main__":
