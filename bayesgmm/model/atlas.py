@@ -26,7 +26,6 @@ class MappedMode:
     mode: PosteriorMode
     params: MixtureParams
     origin: str
-
     log_copies: float
 
     @property
