@@ -1,0 +1,39 @@
+"""What docs/troubleshooting.md is about: default runs on the shipped data, and what is said of them.
+
+Run: uv run python docs/scripts/troubleshooting_runs.py
+"""
+
+# ruff: noqa: T201 - a script talks to its reader
+
+import warnings
+
+import bayesgmm as bg
+
+GALAXIES, FAITHFUL = bg.load_galaxies(), bg.load_faithful()
+IRIS = bg.load_iris().select_dtypes("number")
+RUNS = [
+    ("Old Faithful", FAITHFUL, 2, "VVV"),
+    ("iris", IRIS, 2, "VVV"),
+    ("iris", IRIS, 3, "VVV"),
+    ("Old Faithful", FAITHFUL, 3, "VVV"),
+    *(("galaxies", GALAXIES, size, "VVV") for size in (3, 4, 5, 6)),
+    ("iris", IRIS, 3, "EEV"),
+    ("iris", IRIS, 3, "VEV"),
+]
+SEEDS = (1, 2)
+
+
+def main() -> None:
+    """Sample every case with both seeds and print the verdicts."""
+    warnings.simplefilter("ignore", bg.SamplingWarning)  # the verdict repeats it
+    for name, X, n_components, covariance in RUNS:
+        for seed in SEEDS:
+            tree = bg.sample(X, n_components, covariance=covariance, seed=seed, progress=False)
+            shares = " ".join(f"{share:.2f}" for share in tree["modes"]["share"].values[:5])
+            steps = float(tree["sample_stats"]["n_steps"].mean())
+            print(f"{name}, K = {n_components}, {covariance}, seed {seed}: {steps:.0f} steps a draw, shares {shares}", flush=True)
+            print(f"  {bg.diagnose(tree).verdict}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
