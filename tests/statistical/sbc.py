@@ -213,13 +213,14 @@ def results(configuration, folder, n_simulations=N_SIMULATIONS):
     file = cache_file(configuration, folder)
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
-    found = {row["simulation"]: row for row in (json.loads(line) for line in lines if line.endswith("\n"))}
+    whole = [line for line in lines if line.endswith("\n")]  # a run may have been broken off within a line
+    found = {row["simulation"]: row for row in map(json.loads, whole)}
     missing = [simulation for simulation in range(n_simulations) if simulation not in found]
     if missing:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(available_threads(), context) as pool, file.open("a", encoding="utf-8") as out:
-            if lines and not lines[-1].endswith("\n"):  # the run was broken off within a line
-                out.write("\n")
+        with ProcessPoolExecutor(available_threads(), context) as pool, file.open("w", encoding="utf-8") as out:
+            out.writelines(whole)
+            out.flush()
             for row in pool.map(calibrate, [configuration] * len(missing), missing):
                 found[row["simulation"]] = row
                 out.write(json.dumps(row) + "\n")

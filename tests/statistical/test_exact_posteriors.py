@@ -21,6 +21,7 @@ pytestmark = [
 SEED = 20_261_122
 CHAINS, TUNE, DRAWS = 4, 500, 10_000
 LEAST_ESS, MAX_EXTENSIONS = 4000, 5
+TARGET_ACCEPT = 0.97  # with few rows scales may nearly vanish: small steps in the funnel
 GENERATED = [  # family, D, K, prior of the scales, rounded
     ("VVV", 1, 2, "inverse_gamma", False),
     ("VVV", 1, 3, "log_normal", True),
@@ -97,7 +98,7 @@ def series_of(tree, problem, known):
     return out
 
 
-def check(name, problem, *, target_accept):
+def check(name, problem):
     """Draws are added until every quantity has the effective sample size that is asked for."""
     known = solve(problem)
     tree = bg.sample(
@@ -109,7 +110,7 @@ def check(name, problem, *, target_accept):
         draws=DRAWS,
         tune=TUNE,
         chains=CHAINS,
-        target_accept=target_accept,
+        target_accept=TARGET_ACCEPT,
         seed=SEED,
     )
     for _ in range(MAX_EXTENSIONS + 1):
@@ -127,9 +128,9 @@ def check(name, problem, *, target_accept):
 
 @pytest.mark.parametrize("reference", REFERENCE, ids=lambda reference: reference["name"])
 def test_reference_problems(reference):
-    check(reference["name"], reference_problem(reference), target_accept=0.97)  # scales may vanish: small steps in the funnel
+    check(reference["name"], reference_problem(reference))
 
 
 @pytest.mark.parametrize("case", GENERATED, ids=lambda case: "-".join(map(str, case)))
 def test_generated_problems(case):
-    check("-".join(map(str, case)), generated_problem(case), target_accept=0.9)
+    check("-".join(map(str, case)), generated_problem(case))

@@ -23,7 +23,7 @@ def test_posterior_means_agree(X, covariance, sampler):
     """Every parameter within 4 Monte-Carlo standard errors of the difference, at an ESS of at least 1000."""
     em = bg.fit_em(X, 2, covariance=covariance, seed=SEED)
     own = bg.sample(X, em, draws=4000, seed=SEED)
-    other = bg.sample(X, em, draws=1000, seed=SEED, sampler=sampler)
+    other = bg.sample(X, em, draws=2000, seed=SEED, sampler=sampler)
     names = ["weights", "means", "scales", "correlations"]
     for name in names:
         difference = (other["posterior"][name].mean(("chain", "draw")) - own["posterior"][name].mean(("chain", "draw"))).values
