@@ -42,6 +42,7 @@ from .plots.prior_predictive import plot_prior_predictive
 from .plots.selection import plot_selection
 from .posterior.assignments import assignments
 from .posterior.diagnose import Diagnosis, diagnose
+from .posterior.pool import chain_weights, pool
 from .posterior.relabel import relabel
 from .report.html import render_report, write_report
 from .report.terminal import print_summary
@@ -75,6 +76,7 @@ __all__ = [
     "assignments",
     "bootstrap_lrt",
     "build_model",
+    "chain_weights",
     "compare",
     "diagnose",
     "extend",
@@ -92,6 +94,7 @@ __all__ = [
     "plot_predictive",
     "plot_prior_predictive",
     "plot_selection",
+    "pool",
     "print_summary",
     "relabel",
     "render_report",

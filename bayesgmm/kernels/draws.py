@@ -58,6 +58,20 @@ def matches_of_draws(X: Array, labels: NDArray[np.intp], weights: Array, means: 
     return out
 
 
+def counts_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array) -> Array:
+    """Expected rows of each component, sum_n gamma_nk, given draw s, shape (S, K)."""
+    X = plain(X)
+    out = np.empty(weights.shape)
+
+    def fill(s: int) -> None:
+        gamma = np.empty((X.shape[0], weights.shape[1]))
+        fill_responsibilities(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), gamma)
+        out[s] = gamma.sum(axis=0)
+
+    _over_draws(fill, len(weights))
+    return out
+
+
 def _over_draws(function: Callable[[int], None], n_draws: int) -> None:
     """function(s) for every draw, in threads where there are many."""
     n_threads = min(available_threads(), max(n_draws // 64, 1))

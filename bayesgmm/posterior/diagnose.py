@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesgmm.posterior.chains import chain_groups, pairwise_r_hat
+from bayesgmm.posterior.conditions import R_HAT_LIMIT, Condition, name_conditions, reason
 from bayesgmm.posterior.invariants import invariants
 from bayesgmm.posterior.labels import parameter_labels
-from bayesgmm.posterior.problems import sampling_problems, smallest_bfmi
+from bayesgmm.posterior.problems import collapsed_draws, sampling_problems, smallest_bfmi
 from bayesgmm.posterior.schema import group, with_derived
-
-R_HAT_LIMIT = 1.01
-ESS_PER_CHAIN = 100
+from bayesgmm.posterior.structures import FEWEST_DRAWS, Structures, find_structures
 
 
 @dataclass(frozen=True)
@@ -30,33 +30,79 @@ class Diagnosis:
         The same for each parameter after relabelling; NaN where all draws are equal.
     series : Dataset
         The label-invariant quantities themselves, (chain, draw).
+    conditions : tuple of Condition
+        The states that the draws are in, by name: whether chains agree, are stuck in different modes, move slowly or are short;
+        whether labels switched; whether components are empty, coincide or have collapsed.
+    structures : Structures
+        Groupings of the rows found among the draws, which of them each draw has, and in which order of the components.
+    pairwise : DataFrame
+        The largest R-hat of each pair of chains; on the diagonal, of each chain's own halves.
+    groups : tuple of tuple of int
+        Chains that agree with one another; one group where all chains together do.
     n_divergences, n_max_depth : int
         Draws after tuning that diverged, or whose trajectory was cut at the largest tree depth.
     min_bfmi : float
         Smallest Bayesian fraction of missing information of a chain; NaN if the sampler recorded no energy.
     n_chains, n_draws : int
         Chains, and draws of each after tuning.
-    switching_rate : float
-        Share of successive raw draws between which the labels changed; NaN if the tree was not relabelled.
     reasons : tuple of str
         What speaks against convergence; empty if nothing does.
+    remarks : tuple of str
+        What to know of draws that nothing may be wrong with: switched labels, empty components, more than one structure.
     """
 
     quantities: pd.DataFrame
     relabelled: pd.DataFrame
     series: xr.Dataset
+    conditions: tuple[Condition, ...]
+    structures: Structures
+    pairwise: pd.DataFrame
+    groups: tuple[tuple[int, ...], ...]
     n_divergences: int
     n_max_depth: int
     min_bfmi: float
     n_chains: int
     n_draws: int
-    switching_rate: float
     reasons: tuple[str, ...]
+    remarks: tuple[str, ...]
 
     @property
     def ok(self) -> bool:
         """Whether nothing speaks against convergence."""
         return not self.reasons
+
+    @property
+    def switching_rate(self) -> float:
+        """Share of successive draws between which labels changed and nothing else."""
+        switches = self.structures.switches
+        return float(switches.mean()) if switches.size else 0.0
+
+    @property
+    def share_elsewhere(self) -> float:
+        """Share of draws that are no permutation of the reference's structure."""
+        return float((self.structures.place != 0).mean())
+
+    @property
+    def chains(self) -> pd.DataFrame:
+        """One row per chain: where it is and how it moves.
+
+        Its ``group``, the ``structure`` it is in most and the ``share`` of its draws there, ``passages`` between structures,
+        ``switching_rate``, and the shares of draws with an ``empty`` component or two that are ``coinciding``.
+        """
+        structures, shares = self.structures, self.structures.shares()
+        switches = structures.switches
+        return pd.DataFrame(
+            {
+                "group": [next(i for i, group in enumerate(self.groups) if chain in group) for chain in self.pairwise.index],
+                "structure": shares.argmax(axis=1),
+                "share": shares.max(axis=1),
+                "passages": structures.passages,
+                "switching_rate": switches.mean(axis=1) if switches.size else 0.0,
+                "empty": structures.empty.mean(axis=1),
+                "coinciding": structures.coinciding.mean(axis=1),
+            },
+            index=self.pairwise.index.rename("chain"),
+        )
 
     @property
     def verdict(self) -> str:
@@ -65,37 +111,56 @@ class Diagnosis:
         r_hat = f"label-invariant R-hat at most {worst:.3f}, " if np.isfinite(worst) else ""
         effective = f"at least {least:.0f} effective draws" if np.isfinite(least) else "no effective draws"
         if self.ok:
-            return f"Nothing speaks against convergence: {r_hat}{effective}, no divergences."
+            switched = "labels switched, nothing else; " if Condition.SWITCHED in self.conditions else ""
+            return f"Nothing speaks against convergence: {switched}{r_hat}{effective}, no divergences."
         return f"Not converged ({r_hat}{effective}): {'; '.join(self.reasons)}."
+
+    def __repr__(self) -> str:
+        lines = [f"Diagnosis of {self.n_chains} x {self.n_draws} draws: {self.verdict}"]
+        return "\n".join([*lines, *(f"- {remark}" for remark in self.remarks)])
 
 
 def diagnose(tree: xr.DataTree) -> Diagnosis:
-    """Convergence of the draws of a tree.
+    """Convergence of the draws of a tree, and what state they are in.
 
     R-hat and effective sample size of component-wise parameters are meaningless while labels switch, so the verdict rests on
-    label-invariant quantities of the raw draws; the relabelled parameters' are given beside.
+    label-invariant quantities of the raw draws; the relabelled parameters' are given beside. Every draw is matched with the
+    groupings of rows that occur (`Structures`), which tells switched labels from a second mode, an emptied component from two
+    that coincide, and chains that are stuck from chains that travel slowly.
 
     Parameters
     ----------
     tree : DataTree
-        As `sample` or `relabel` returns it, or any with posterior and observed_data groups.
+        As `sample` or `relabel` returns it, or any with posterior (weights, means, covariances) and observed_data groups. Where
+        it has them, `em` is the reference, `modes` give the evidence, `sample_stats` divergences, depth and energy.
+
+    Notes
+    -----
+    Structures are looked for among at most 2000 rows, and the log-likelihood is computed where the tree lacks it.
     """
     series = invariants(tree)
-    posterior = with_derived(group(tree, "posterior"))
     quantities = _convergence(series, {str(name): str(name) for name in series.data_vars})
-    n_chains, n_draws = series.sizes["chain"], series.sizes["draw"]
+    pairwise = pairwise_r_hat(series)
+    agree = not (quantities["r_hat"] >= R_HAT_LIMIT).any()
+    groups = (tuple(pairwise.index),) if agree else chain_groups(pairwise)
+    structures = find_structures(tree, series["log_likelihood"].transpose("chain", "draw").values)
+    conditions = name_conditions(quantities, pairwise, groups, structures, collapsed_draws(tree))
     stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
     return Diagnosis(
         quantities=quantities,
-        relabelled=_convergence_of_parameters(posterior),
+        relabelled=_convergence_of_parameters(with_derived(group(tree, "posterior"))),
         series=series,
+        conditions=conditions,
+        structures=structures,
+        pairwise=pairwise,
+        groups=groups,
         n_divergences=int(stats["diverging"].sum()) if "diverging" in stats else 0,
         n_max_depth=int(stats["reached_max_treedepth"].sum()) if "reached_max_treedepth" in stats else 0,
         min_bfmi=smallest_bfmi(stats),
-        n_chains=n_chains,
-        n_draws=n_draws,
-        switching_rate=_switching_rate(tree),
-        reasons=(*_reasons(quantities, n_chains), *sampling_problems(tree)),
+        n_chains=series.sizes["chain"],
+        n_draws=series.sizes["draw"],
+        reasons=(*_reasons(conditions, quantities, groups, structures), *sampling_problems(tree)),
+        remarks=_remarks(conditions, structures),
     )
 
 
@@ -125,31 +190,36 @@ def _convergence_of_parameters(posterior: xr.Dataset) -> pd.DataFrame:
     return _convergence(scalars, names).rename_axis("parameter")
 
 
-def _switching_rate(tree: xr.DataTree) -> float:
-    if "relabelling" not in tree.children:
-        return np.nan
-    permutation = tree["relabelling"]["permutation"].transpose("chain", "draw", "cluster").values
-    changed = (permutation[:, 1:] != permutation[:, :-1]).any(axis=2)
-    return float(changed.mean()) if changed.size else 0.0
-
-
-def _reasons(quantities: pd.DataFrame, n_chains: int) -> tuple[str, ...]:
+def _reasons(
+    conditions: tuple[Condition, ...], quantities: pd.DataFrame, groups: tuple[tuple[int, ...], ...], structures: Structures
+) -> tuple[str, ...]:
     """What R-hat and effective sample sizes speak against."""
     moving = quantities.dropna(subset=["ess_bulk"])  # R-hat is NaN for one chain
     if "log_likelihood" not in moving.index:
         return ("log_likelihood is the same in every draw: the sampler did not move",)
-    reasons = []
-    if n_chains == 1:
-        reasons.append("there is only one chain, so that chains cannot be compared: use at least four")
-    elif moving["r_hat"].max() >= R_HAT_LIMIT:
-        worst = moving["r_hat"].idxmax()
-        reasons.append(
-            f"R-hat of {worst} is {moving.loc[worst, 'r_hat']:.3f}, above {R_HAT_LIMIT}: the chains disagree, "
-            "perhaps because they are in different modes; look at plot_diagnostics, then sample longer or from one mode"
+    alone = "there is only one chain, so that chains cannot be compared: use at least four"
+    found = reason(conditions[0], moving, groups, structures)
+    return (*([alone] if len(structures.place) == 1 else []), *([found] if found else []))
+
+
+def _remarks(conditions: tuple[Condition, ...], structures: Structures) -> tuple[str, ...]:
+    remarks = []
+    if Condition.SWITCHED in conditions:
+        rate = float(structures.switches.mean()) if structures.switches.size else 0.0
+        how = f"in {rate:.2%} of successive draws" if rate > 0 else "between chains"
+        remarks.append(f"labels switched {how}; relabelling puts them in order, and nothing else is wrong with such draws")
+    for condition, marked, what in (
+        (Condition.EMPTY, structures.empty, "a component holds next to no rows"),
+        (Condition.COINCIDING, structures.coinciding, "two components all but coincide"),
+    ):
+        if condition in conditions:
+            remarks.append(f"in {marked.mean():.1%} of the draws {what}: there the data support fewer components")
+    elsewhere = float((structures.place != 0).mean())
+    if elsewhere > FEWEST_DRAWS:
+        others = structures.table.drop(index=0).groupby("description")["share"].sum()
+        which = "; ".join(f"{share:.1%}: {description}" for description, share in others[others > 0].nlargest(3).items())
+        remarks.append(
+            f"{elsewhere:.1%} of the draws are no permutation of the reference's structure{f' ({which})' if which else ''}: "
+            "component-wise summaries mix structures; label-invariant ones, such as partitions, do not mind"
         )
-    needed = ESS_PER_CHAIN * max(n_chains, 4)
-    effective = moving[["ess_bulk", "ess_tail"]].min(axis=1)
-    if effective.min() < needed:
-        scarcest = effective.idxmin()
-        reasons.append(f"{scarcest} has {effective[scarcest]:.0f} effective draws, fewer than {needed}: sample longer")
-    return tuple(reasons)
+    return tuple(remarks)

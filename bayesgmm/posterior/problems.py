@@ -1,10 +1,12 @@
 """What speaks against the draws of a tree, each in one sentence that says what was found, where, and what to try."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.posterior.schema import observed_matrix, raw_posterior, resolution_of
+from bayesgmm.posterior.schema import SQUARE, observed_matrix, raw_posterior, resolution_of
 
 NEGLIGIBLE = 0.01
 """A mode with a smaller share of the posterior, by Laplace's estimate, is not one to report draws from unsaid."""
@@ -25,7 +27,7 @@ def sampling_problems(tree: xr.DataTree) -> list[str]:
         *(["sampling was interrupted: the draws are those made by then"] if tree.attrs.get("interrupted", 0) else []),
         *_of_trajectories(stats),
         *_of_energy(stats),
-        *(_of_modes(modes) if modes else []),
+        *(_of_modes(modes) if "visited" in modes else []),
         *_of_collapsed(tree),
     ]
 
@@ -51,7 +53,7 @@ def _of_trajectories(stats: xr.Dataset) -> list[str]:
         if name in stats and stats[name].any():
             count, total = int(stats[name].sum()), stats[name].size
             chains = stats[name].any("draw").values.nonzero()[0]
-            out.append(f"{count} of {total} {what} ({_chains(chains, stats.sizes['chain'])}): {advice}")
+            out.append(f"{count} of {total} {what} ({named_chains(chains, stats.sizes['chain'])}): {advice}")
     return out
 
 
@@ -69,16 +71,17 @@ def _of_modes(modes: xr.Dataset) -> list[str]:
     out = []
     negligible = np.isin(visited, np.flatnonzero(share < NEGLIGIBLE))
     met = np.unique(visited[negligible])
-    if negligible.mean() >= NOTABLE and share[met].sum() < NEGLIGIBLE:
+    came_back = negligible[:, :-1] & ~negligible[:, 1:] & (visited[:, 1:] >= 0)  # then Laplace understates them
+    if negligible.mean() >= NOTABLE and share[met].sum() < NEGLIGIBLE and not came_back.any():
         chains = np.flatnonzero(negligible.any(axis=1))
         out.append(
-            f"of {visited.size} draws looked at, {int(negligible.sum())} ({_chains(chains, len(visited))}) are in "
+            f"of {visited.size} draws looked at, {int(negligible.sum())} ({named_chains(chains, len(visited))}) are in "
             f"{_named_modes(met.tolist(), modes)}, which Laplace's estimate gives less than {NEGLIGIBLE:.0%} of the posterior: "
             "they are too many, and chains that fell in there do not come back soon; sample again with another seed, or longer"
         )
     regions = _regions([set(row[row >= 0].tolist()) for row in visited])
     if len(regions) > 1:
-        where = "; ".join(f"{_chains(chains, 0)} in {_named_modes(places, modes)}" for places, chains in regions)
+        where = "; ".join(f"{named_chains(chains, 0)} in {_named_modes(places, modes)}" for places, chains in regions)
         out.append(
             f"the chains are in different modes and do not travel between them ({where}): their draws are no sample of the "
             "whole posterior; compare the modes, or use fewer components"
@@ -98,25 +101,31 @@ def _regions(visits: list[set[int]]) -> list[tuple[list[int], list[int]]]:
     return sorted(((sorted(places), sorted(chains)) for places, chains in regions), key=lambda region: region[1])
 
 
-def _of_collapsed(tree: xr.DataTree) -> list[str]:
+def collapsed_draws(tree: xr.DataTree) -> NDArray[np.bool_]:
+    """(chain, draw): whether some component is narrower than COLLAPSED of the data's spread in some direction."""
     raw, X = raw_posterior(tree), observed_matrix(tree)
     scale = X.std(axis=0)
+    covariances = raw["covariances"].transpose(*SQUARE).values
     if not (scale > 0).all():
-        return []
-    covariances = raw["covariances"].transpose("chain", "draw", "cluster", "feature", "feature_bis").values
+        return np.zeros(covariances.shape[:2], dtype=bool)
     smallest = np.linalg.eigvalsh((covariances + np.diag(resolution_of(tree) ** 2 / 12)) / np.outer(scale, scale))[..., 0]
-    collapsed = (smallest < COLLAPSED**2).any(axis=2)
+    return np.asarray((smallest < COLLAPSED**2).any(axis=2))
+
+
+def _of_collapsed(tree: xr.DataTree) -> list[str]:
+    collapsed = collapsed_draws(tree)
     if not collapsed.any():
         return []
     chains = np.flatnonzero(collapsed.any(axis=1))
     return [
-        f"in {int(collapsed.sum())} of {collapsed.size} draws ({_chains(chains, len(collapsed))}) a component is narrower than "
-        f"{COLLAPSED:g} of the data's spread in some direction: the prior lets it collapse onto tied or collinear rows; give the "
-        "resolution of the columns, leave out copied rows, or use a scale_prior that is 0 at 0 and a larger lkj_eta"
+        f"in {int(collapsed.sum())} of {collapsed.size} draws ({named_chains(chains, len(collapsed))}) a component is narrower "
+        f"than {COLLAPSED:g} of the data's spread in some direction: the prior lets it collapse onto tied or collinear rows; "
+        "give the resolution of the columns, leave out copied rows, or use a scale_prior that is 0 at 0 and a larger lkj_eta"
     ]
 
 
-def _chains(chains: list[int] | NDArray[np.intp], n_chains: int) -> str:
+def named_chains(chains: Sequence[int] | NDArray[np.intp], n_chains: int) -> str:
+    """Such as "chains 0, 2", or "every chain"."""
     if len(chains) == n_chains and n_chains > 1:
         return "every chain"
     return f"chain{'s' if len(chains) > 1 else ''} {', '.join(str(int(c)) for c in chains)}"

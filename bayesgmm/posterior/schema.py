@@ -122,6 +122,16 @@ def observed_matrix(tree: xr.DataTree) -> Array:
     return np.ascontiguousarray(observed[name].transpose("obs", "feature").values, dtype=np.float64)
 
 
+def pointwise_log_likelihood(tree: xr.DataTree, X: Array) -> Array | None:
+    """The log_likelihood group's single (chain, draw, obs) variable with chains end to end (S, N), if the tree has it."""
+    if "log_likelihood" not in tree.children:
+        return None
+    variables = list(tree["log_likelihood"].to_dataset().data_vars.values())
+    if len(variables) != 1 or set(variables[0].dims) != {*SAMPLE_DIMS, "obs"}:
+        return None
+    return variables[0].transpose(*SAMPLE_DIMS, "obs").values.reshape(-1, len(X))
+
+
 def em_of(tree: xr.DataTree) -> EMResult | None:
     """The EM fit that the tree carries, if any."""
     return em_result_from_dataset(tree["em"].to_dataset()) if "em" in tree.children else None

@@ -5,6 +5,7 @@ import xarray as xr
 import bayesgmm as bg
 from bayesgmm.kernels import reference as twin
 from bayesgmm.posterior.invariants import invariants
+from bayesgmm.posterior.schema import with_groups
 from tests.posteriors import made_tree, scrambled, separated_params
 
 
@@ -58,7 +59,7 @@ def test_chains_in_different_modes_are_reported():
     moved["means"][{"chain": 3, "cluster": 0}] += 3.0
     diagnosis = bg.diagnose(xr.DataTree.from_dict({"posterior": moved, "observed_data": tree["observed_data"].to_dataset()}))
     assert not diagnosis.ok
-    assert any("the chains disagree" in reason for reason in diagnosis.reasons)
+    assert any("the chains are steady in different modes" in reason for reason in diagnosis.reasons)
     assert diagnosis.verdict.startswith("Not converged")
 
 
@@ -92,21 +93,46 @@ def test_slow_energy_few_draws_and_one_chain_are_reported():
     assert "the energy of some chain mixes slowly" in reasons
 
 
-def test_stored_and_computed_log_likelihood_give_the_same(well_mixed):
-    computed = invariants(well_mixed)
-    X = well_mixed["observed_data"]["X"].values
-    posterior = well_mixed["posterior"]
-    trils = np.linalg.cholesky(posterior["covariances"].values)
-    values = np.array(
-        [
-            [
-                twin.log_density(X, posterior["weights"].values[c, d], posterior["means"].values[c, d], trils[c, d])
-                for d in range(250)
-            ]
-            for c in range(4)
-        ]
-    )
-    groups = {key: child.to_dataset() for key, child in well_mixed.children.items()}
-    stored = xr.DataTree.from_dict({**groups, "log_likelihood": xr.Dataset({"X": (("chain", "draw", "obs"), values)})})
+def test_stored_and_computed_log_likelihood_give_the_same():
+    rng = np.random.default_rng(56)
+    tree = made_tree(separated_params(), rng, n_chains=2, n_draws=20, n_samples=60)
+    X, posterior = tree["observed_data"]["X"].values, tree["posterior"]
+    arrays = (posterior["weights"].values, posterior["means"].values, np.linalg.cholesky(posterior["covariances"].values))
+    values = np.array([[twin.log_density(X, *(array[c, d] for array in arrays)) for d in range(20)] for c in range(2)])
+    stored = with_groups(tree, {"log_likelihood": xr.Dataset({"X": (("chain", "draw", "obs"), values)})})
     for name, series in invariants(stored).data_vars.items():
-        np.testing.assert_allclose(series.values, computed[name].values, rtol=1e-9)
+        np.testing.assert_allclose(series.values, invariants(tree)[name].values, rtol=1e-9)
+
+
+def test_log_posterior_is_the_sum_or_what_the_sampler_says():
+    rng = np.random.default_rng(57)
+    tree = made_tree(separated_params(), rng, n_chains=2, n_draws=20, n_samples=60)
+    assert "log_posterior" not in invariants(tree)
+    terms = {name: (("chain", "draw"), rng.normal(size=(2, 20))) for name in ("weights", "means")}
+    summed = invariants(with_groups(tree, {"log_prior": xr.Dataset(terms)}))
+    expected = summed["log_likelihood"] + terms["weights"][1] + terms["means"][1]
+    np.testing.assert_allclose(summed["log_posterior"], expected, rtol=1e-12)
+    recorded = invariants(with_groups(tree, {"sample_stats": xr.Dataset({"lp": terms["means"]})}))
+    np.testing.assert_array_equal(recorded["log_posterior"], terms["means"][1])
+
+
+def test_sampled_pairs_are_what_they_say():
+    rng = np.random.default_rng(58)
+    tree = made_tree(separated_params(), rng, n_chains=1, n_draws=3, n_samples=60, spread=0.5)
+    series = invariants(tree)
+    names = [str(name) for name in series.data_vars if str(name).startswith("co_assignment_of_rows_")]
+    assert len(names) == 2
+    X, posterior = tree["observed_data"]["X"].values, tree["posterior"]
+    for name in names:
+        pair = [int(row) for row in name.split("_")[-2:]]
+        for draw in range(3):
+            arrays = (posterior[key].values[0, draw] for key in ("weights", "means"))
+            gamma = twin.responsibilities(X[pair], *arrays, np.linalg.cholesky(posterior["covariances"].values[0, draw]))
+            assert float(series[name][0, draw]) == pytest.approx(float(gamma[0] @ gamma[1]), rel=1e-9, abs=1e-12)
+
+
+def test_one_row_has_no_pairs():
+    """Nothing can be said of pairs of rows where there is one row."""
+    tree = made_tree(separated_params(), np.random.default_rng(59), n_draws=20, n_samples=3)
+    one = with_groups(tree, {"observed_data": tree["observed_data"].to_dataset().isel(obs=slice(1))})
+    assert not any("co_assignment" in str(name) for name in invariants(one))

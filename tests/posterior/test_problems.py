@@ -120,6 +120,13 @@ def test_a_chain_that_fell_in_where_next_to_nothing_is(bare):
     assert of_modes(bare, [0.98, 0.02], [[0, 0, 0, 0], [0, 0, 1, 1]]) == []
 
 
+def test_chains_that_come_back_from_there_travel(bare):
+    """They are where Laplace's estimate says next to nothing is, and come and go: the estimate is at fault."""
+    assert of_modes(bare, [0.999, 0.001], [[0, 1, 0, 1], [1, 1, 1, 0]]) == []
+    (problem,) = of_modes(bare, [0.999, 0.001], [[0, 0, 0, 1], [1, 1, 1, -1]])
+    assert problem.startswith("of 8 draws looked at, 4 (every chain) are in mode 1")
+
+
 def test_one_chain_where_next_to_nothing_is(bare):
     problems = of_modes(bare, [0.999, 0.001], [[0, 0], [1, 1]])
     assert len(problems) == 2

@@ -1,0 +1,56 @@
+"""Which chains agree: rank-normalised split R-hat of every pair, and the groups of chains that agree with one another."""
+
+from itertools import combinations
+
+import arviz_stats as azs
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+AGREE = 1.05
+"""Two chains whose R-hat is below this, in every quantity, are in one group.
+
+Looser than the limit for all chains together: with two chains it varies more.
+"""
+
+
+def pairwise_r_hat(series: xr.Dataset) -> pd.DataFrame:
+    """The largest R-hat over the quantities (chain, draw) of each pair of chains; on the diagonal, of each chain's halves.
+
+    Rank-normalised split R-hat (Vehtari et al. 2021, section 4). 1 where no quantity moves in either chain.
+    """
+    draws = np.stack([variable.transpose("chain", "draw").values for variable in series.data_vars.values()], axis=-1)
+    values = np.diag([_largest(_halves(chain)) for chain in draws])
+    for i, j in combinations(range(len(draws)), 2):
+        values[i, j] = values[j, i] = _largest(draws[[i, j]])
+    return pd.DataFrame(values)
+
+
+def chain_groups(pairwise: pd.DataFrame) -> tuple[tuple[int, ...], ...]:
+    """Chains that agree, directly or through others: connected components of the pairs below AGREE, largest first."""
+    groups: list[list[int]] = []
+    for chain in pairwise.index:
+        meeting = [group for group in groups if (pairwise.loc[chain, group] < AGREE).any()]
+        joined = sorted([chain, *(other for group in meeting for other in group)])
+        groups = [*(group for group in groups if group not in meeting), joined]
+    return tuple(tuple(group) for group in sorted(groups, key=lambda group: (-len(group), group[0])))
+
+
+def _halves(draws: Array) -> Array:
+    """The two halves of a chain (draw, quantity) as chains, (2, draw // 2, quantity)."""
+    half = len(draws) // 2
+    return np.stack([draws[:half], draws[-half:]])
+
+
+def _largest(draws: Array) -> float:
+    """The largest R-hat of the quantities, draws (chain, draw, quantity); of those that move."""
+    moving = draws.min(axis=(0, 1)) < draws.max(axis=(0, 1))
+    if not moving.any():
+        return 1.0
+    tree = xr.DataTree.from_dict({"posterior": xr.Dataset({"value": (("chain", "draw", "quantity"), draws[..., moving])})})
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = azs.rhat(tree, method="rank")["value"].values
+    return float(np.nan_to_num(values, nan=np.inf, posinf=np.inf).max())  # NaN: each chain stands still, at another place

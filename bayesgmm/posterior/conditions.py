@@ -1,0 +1,145 @@
+"""What state the draws are in, named: agreement of the chains, their modes, empty, coinciding and collapsed components."""
+
+from enum import Enum
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayesgmm.posterior.problems import NOTABLE, named_chains
+from bayesgmm.posterior.structures import Structures
+
+R_HAT_LIMIT = 1.01
+ESS_PER_CHAIN = 100
+
+STEADY = 1.1
+"""A chain whose own R-hat, of its halves, is below this stays in one place."""
+
+MOVING = 0.1
+"""Chains with more effective draws than this share of all draws move well, and are too short if those are too few."""
+
+MOST = 0.5
+
+
+class Condition(Enum):
+    """A state of the draws of a mixture; the text says what it means."""
+
+    MIXED = "the chains agree"
+    STUCK = "chains are in different modes and do not travel between them: together they are no sample of the posterior"
+    SLOW = "the draws move too slowly, or travel between modes too rarely, for the chains to agree"
+    SHORT = "the draws move well, but there are too few of them"
+    SWITCHED = "labels switched, which is no failure: relabelling puts them in order"
+    EMPTY = "a component holds next to no rows: there the data support fewer components"
+    COINCIDING = "two components all but coincide: there the data support fewer components"
+    COLLAPSED = "a component is far narrower than the data in some direction"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def name_conditions(
+    quantities: pd.DataFrame,
+    pairwise: pd.DataFrame,
+    groups: tuple[tuple[int, ...], ...],
+    structures: Structures,
+    collapsed: NDArray[np.bool_],
+) -> tuple[Condition, ...]:
+    """The conditions that hold, in the order of the enum: first how the chains agree.
+
+    `quantities` has r_hat, ess_bulk and ess_tail of the label-invariant quantities; `pairwise` and `groups` are of
+    `bayesgmm.posterior.chains`; `collapsed` (chain, draw).
+    """
+    found = {agreement(quantities, pairwise, groups, structures)}
+    if structures.labels_vary:
+        found.add(Condition.SWITCHED)
+    for condition, marked in ((Condition.EMPTY, structures.empty), (Condition.COINCIDING, structures.coinciding)):
+        if marked.mean() >= NOTABLE or marked.mean(axis=1).max() >= MOST:
+            found.add(condition)
+    if collapsed.any():
+        found.add(Condition.COLLAPSED)
+    return tuple(condition for condition in Condition if condition in found)
+
+
+def agreement(
+    quantities: pd.DataFrame, pairwise: pd.DataFrame, groups: tuple[tuple[int, ...], ...], structures: Structures
+) -> Condition:
+    """MIXED, STUCK, SLOW or SHORT."""
+    n_chains, n_draws = structures.place.shape
+    effective = quantities[["ess_bulk", "ess_tail"]].min(axis=None)
+    disagree = bool((quantities["r_hat"] >= R_HAT_LIMIT).any())
+    enough = effective >= needed_draws(n_chains)
+    steady = np.diag(pairwise) < STEADY
+    if len(regions(structures)) > 1:
+        return Condition.STUCK
+    if not disagree and enough:
+        return Condition.MIXED
+    if effective >= MOVING * n_chains * n_draws:
+        return Condition.SHORT
+    return Condition.STUCK if len(groups) > 1 and steady.all() else Condition.SLOW
+
+
+def needed_draws(n_chains: int) -> int:
+    """Effective draws that R-hat and ESS themselves need to be trusted (Vehtari et al. 2021, section 4.2)."""
+    return ESS_PER_CHAIN * max(n_chains, 4)
+
+
+def regions(structures: Structures) -> list[list[int]]:
+    """Chains with most draws in one structure, linked by the structures that they share: in each, 5% of their draws at least."""
+    shares = structures.shares()
+    visited = shares >= NOTABLE
+    found: list[list[int]] = []
+    for chain in np.flatnonzero(shares.max(axis=1, initial=0) >= MOST):
+        meeting = [region for region in found if (visited[region].any(axis=0) & visited[chain]).any()]
+        joined = sorted([int(chain), *(other for region in meeting for other in region)])
+        found = [*(region for region in found if region not in meeting), joined]
+    return found
+
+
+def reason(
+    condition: Condition, quantities: pd.DataFrame, groups: tuple[tuple[int, ...], ...], structures: Structures
+) -> str | None:
+    """What speaks against convergence, of the four states of agreement, with what was found and what to do; None if nothing."""
+    found = " and ".join(_figures(quantities, len(structures.place)))
+    match condition:
+        case Condition.STUCK:
+            where = "; ".join(f"{named_chains(group, 0)} in {where_chains_are(group, structures)}" for group in groups)
+            return (
+                f"{f'{found}: ' if found else ''}the chains are steady in different modes ({where}); compare their evidence, "
+                "weigh the chains (chain_weights) before pooling them, or use fewer components"
+            )
+        case Condition.SLOW:
+            passages = structures.passages
+            travels = (
+                f" (chains went from one structure to another {int(passages.min())} to {int(passages.max())} times each)"
+                if len(structures.table) > 1 and passages.any()
+                else ""
+            )
+            return f"{found}: the draws move too slowly for the chains to agree{travels}; sample longer, or use fewer components"
+        case Condition.SHORT:
+            return f"{found}: sample longer"
+    return None
+
+
+def _figures(quantities: pd.DataFrame, n_chains: int) -> list[str]:
+    """The worst R-hat and the scarcest effective draws, where they are beyond their limits."""
+    out = []
+    if (quantities["r_hat"] >= R_HAT_LIMIT).any():
+        worst = quantities["r_hat"].idxmax()
+        out.append(f"R-hat of {worst} is {quantities.loc[worst, 'r_hat']:.3f}, above {R_HAT_LIMIT}")
+    effective = quantities[["ess_bulk", "ess_tail"]].min(axis=1)
+    if effective.min() < needed_draws(n_chains):
+        scarcest = effective.idxmin()
+        out.append(f"{scarcest} has {effective[scarcest]:.0f} effective draws, fewer than {needed_draws(n_chains)}")
+    return out
+
+
+def where_chains_are(chains: tuple[int, ...], structures: Structures) -> str:
+    """The structure that most draws of these chains have, in words."""
+    shares = structures.shares()[list(chains)].mean(axis=0)
+    if not shares.size or shares.max() < MOST:
+        return "no one structure"
+    place = int(shares.argmax())
+    row = structures.table.loc[place]
+    evidence = f", share {row['evidence']:.2g} by evidence" if np.isfinite(row["evidence"]) else ""
+    weights = " ".join(f"{weight:.2f}" for weight in row["weights"])
+    return f"structure {place} (weights {weights}{evidence}; {row['description']})"
