@@ -1,19 +1,29 @@
-"""relabel: give the components of every draw the names of one reference, so that component-wise summaries mean something."""
+"""relabel: give the components of every draw the same names, so that component-wise summaries mean something."""
 
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
+from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError
-from bayesgmm.kernels.density import compute_responsibilities
-from bayesgmm.kernels.draws import log_density_of_draws, matches_of_draws
+from bayesgmm.kernels.draws import log_density_of_draws
 from bayesgmm.params import MixtureParams
+from bayesgmm.posterior.orders import checked_permutations, ordered_by
+from bayesgmm.posterior.permutations import (
+    Labelling,
+    as_given,
+    ecr,
+    ecr_iterative,
+    ecr_iterative_soft,
+    pra,
+    stephens,
+)
 from bayesgmm.posterior.schema import (
     CLUSTER,
+    SAMPLE_DIMS,
     Draws,
     em_of,
     observed_matrix,
@@ -24,60 +34,89 @@ from bayesgmm.posterior.schema import (
 )
 
 Array = NDArray[np.float64]
+Method = Literal["ecr", "ecr_iterative", "ecr_iterative_soft", "stephens", "pra", "ordering", "given"]
+
+WITH_REFERENCE: dict[str, Callable[[Array, Draws, MixtureParams], Labelling]] = {
+    "ecr": ecr,
+    "ecr_iterative": ecr_iterative,
+    "ecr_iterative_soft": ecr_iterative_soft,
+    "stephens": stephens,
+    "pra": pra,
+}
+ARGUMENT_OF: dict[str, str] = {**dict.fromkeys(WITH_REFERENCE, "reference"), "ordering": "by", "given": "permutation"}
 
 
 def relabel(
     tree: xr.DataTree,
     *,
-    method: Literal["ecr"] = "ecr",
+    method: Method = "ecr",
     reference: MixtureParams | EMResult | None = None,
+    by: str | Sequence[str] | None = None,
+    permutation: xr.DataArray | ArrayLike | None = None,
 ) -> xr.DataTree:
-    """A new tree whose `posterior` has the components of every draw in the reference's order.
+    """A new tree whose `posterior` has the components of every draw in one order; the draws as sampled are kept.
 
     Parameters
     ----------
     tree : DataTree
         Groups `posterior` (or `posterior_raw`) with weights, means and covariances, and `observed_data`; from any sampler.
-    method : "ecr"
-        Equivalence classes representatives: each draw is permuted so that as many rows as possible have the same most probable
-        component as under the reference (Papastamoulis and Iliopoulos 2010).
+    method : str
+        What decides the order of each draw's components:
+
+        - "ecr": as many rows as possible have the same most probable component as under the reference (equivalence classes
+          representatives; Papastamoulis and Iliopoulos 2010).
+        - "ecr_iterative", "ecr_iterative_soft": the same with a pivot that the relabelled draws make themselves, each row's most
+          frequent component or its most probable one by its mean memberships, until nothing changes (Papastamoulis 2016).
+        - "stephens": the memberships have the least Kullback-Leibler divergence from their mean over the draws (Stephens 2000).
+        - "pra": weights, means and covariances are nearest to the reference's, in units of the columns' standard deviations
+          (pivotal reordering; Marin, Mengersen and Robert 2005).
+        - "ordering": the values of the variable `by` increase with the cluster.
+        - "given": `permutation` does.
     reference : MixtureParams or EMResult, optional
-        By default the EM fit that the tree carries, else the draw with the highest log-likelihood. MixtureParams are taken to be
+        By default the EM fit that the tree carries, else the draw with the highest log-posterior, or log-likelihood if there is
+        no group `log_prior`. The iterative methods start from it and keep its order of components. MixtureParams are taken to be
         of the true values, as the draws are, where the tree has a resolution.
+    by : str or sequence of str
+        For "ordering": a variable with one value per cluster ("weights"), or a variable and a place in it ("means", "waiting").
+    permutation : (chain, draw, cluster) array or DataArray
+        For "given": cluster k of the relabelled draw is cluster permutation[k] of the raw one.
 
     Returns
     -------
     DataTree
-        `posterior` relabelled; `posterior_raw` as sampled; `relabelling` with `permutation (chain, draw, cluster)`: cluster k of
-        the relabelled draw is cluster permutation[k] of the raw one. Every variable with a `cluster` dimension is permuted.
+        `posterior` relabelled, every variable with a `cluster` dimension; `posterior_raw` as sampled; `relabelling` with
+        `permutation (chain, draw, cluster)`, in the meaning of the argument. Attributes of `relabelling`: `method`; `objective`,
+        what was minimised, and `objective_value`, where it ended (not for "ordering" and "given"); `kullback_leibler`, Stephens'
+        objective in nats, on which all methods can be compared; `n_iterations`; `converged`, 1 or 0.
 
     Raises
     ------
     InputError
-        If the tree lacks what is needed, or the reference has another number of components.
+        If the tree lacks what is needed, the reference has another number of components, an argument is missing or belongs to
+        another method, `by` names nothing or ties within a draw, or a permutation is none.
+
+    Notes
+    -----
+    Relabelling starts from the raw draws each time, so a second call replaces the first. To undo it take `posterior_raw`; where
+    that is lost, ``method="given"`` with ``permutation.argsort(axis=-1)`` turns relabelled draws back into the raw ones.
     """
-    if method != "ecr":
-        raise InputError(f"relabel: method is {method!r}; choose 'ecr'")
+    _check_arguments(method, {"reference": reference, "by": by, "permutation": permutation})
     raw = raw_posterior(tree)
     draws, X = recorded_draws(tree, raw), observed_matrix(tree)
-    params = _reference_params(reference if reference is not None else em_of(tree), X, draws, resolution_of(tree))
-    labels = compute_responsibilities(X, params.weights, params.means, params.scale_trils).argmax(axis=1)
-    permutations = ecr_permutations(matches_of_draws(X, labels, *draws))
-    permutation = xr.DataArray(
-        permutations.reshape(*raw["weights"].transpose(*CLUSTER).shape),
+    if method in WITH_REFERENCE:
+        params = _reference_params(reference if reference is not None else em_of(tree), X, draws, tree)
+        labelling = WITH_REFERENCE[method](X, draws, params)
+    else:
+        orders = ordered_by(raw, by) if by is not None else checked_permutations(raw, permutation)
+        labelling = as_given(X, draws, orders)
+    found = xr.DataArray(
+        labelling.permutations.reshape(*raw["weights"].transpose(*CLUSTER).shape),
         dims=CLUSTER,
         coords={dim: raw[dim] for dim in CLUSTER if dim in raw.coords},
         name="permutation",
     )
-    relabelling = permutation.to_dataset()
-    relabelling.attrs = {"method": method}
-    groups = {"posterior": permuted(raw, permutation), "posterior_raw": raw, "relabelling": relabelling}
-    return with_groups(tree, groups)
-
-
-def ecr_permutations(matches: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Permutations (S, K) that maximise sum_k matches[s, k, permutation[s, k]], for matches (S, K, K)."""
-    return np.array([linear_sum_assignment(match, maximize=True)[1] for match in matches])
+    relabelling = found.to_dataset().assign_attrs(_attributes(method, labelling))
+    return with_groups(tree, {"posterior": permuted(raw, found), "posterior_raw": raw, "relabelling": relabelling})
 
 
 def permuted(posterior: xr.Dataset, permutation: xr.DataArray) -> xr.Dataset:
@@ -91,14 +130,44 @@ def permuted(posterior: xr.Dataset, permutation: xr.DataArray) -> xr.Dataset:
     return posterior.assign(variables)
 
 
-def _reference_params(reference: MixtureParams | EMResult | None, X: Array, draws: Draws, resolution: Array) -> MixtureParams:
+def _check_arguments(method: str, arguments: dict[str, Any]) -> None:
+    if method not in ARGUMENT_OF:
+        raise InputError(f"relabel: method is {method!r}; choose {', '.join(map(repr, ARGUMENT_OF))}")
+    used = ARGUMENT_OF[method]
+    unused = [name for name, value in arguments.items() if value is not None and name != used]
+    if unused:
+        raise InputError(
+            f"relabel: method {method!r} does not use the argument {unused[0]!r}; leave it out, or choose another method"
+        )
+    if used != "reference" and arguments[used] is None:
+        raise InputError(f"relabel: method {method!r} needs the argument {used!r}")
+
+
+def _attributes(method: str, labelling: Labelling) -> dict[str, Any]:
+    attributes = {"method": method, **labelling._asdict(), "converged": int(labelling.converged)}
+    return {name: value for name, value in attributes.items() if name != "permutations" and value is not None}
+
+
+def _reference_params(reference: MixtureParams | EMResult | None, X: Array, draws: Draws, tree: xr.DataTree) -> MixtureParams:
     """The mixture of recorded values that the reference stands for."""
     if reference is None:
-        best = int(log_density_of_draws(X, *draws).sum(axis=1).argmax())
+        best = int((log_density_of_draws(X, *draws).sum(axis=1) + _log_prior(tree, len(draws.weights))).argmax())
         return MixtureParams(*(array[best] for array in draws))
     params = reference.recorded_params if isinstance(reference, EMResult) else reference
     if params.means.shape != draws.means.shape[1:]:
         raise InputError(
             f"relabel: the reference has means of shape {params.means.shape}, the draws of shape {draws.means.shape[1:]}"
         )
-    return params if isinstance(reference, EMResult) else params.recorded(resolution)
+    return params if isinstance(reference, EMResult) else params.recorded(resolution_of(tree))
+
+
+def _log_prior(tree: xr.DataTree, n_draws: int) -> Array:
+    """The sum (S,) of all variables of the group `log_prior`; 0 where there is none."""
+    terms = tree["log_prior"].to_dataset() if "log_prior" in tree.children else xr.Dataset()
+    total = np.zeros(n_draws)
+    for name, term in terms.data_vars.items():
+        values = term.transpose(*SAMPLE_DIMS, ...).values
+        if values.shape[0] * values.shape[1] != n_draws:
+            raise InputError(f"relabel: log_prior has {name} of shape {values.shape}, which does not fit the {n_draws} draws")
+        total += values.reshape(n_draws, -1).sum(axis=1)
+    return total

@@ -1,19 +1,14 @@
-import json
-from itertools import permutations
-from pathlib import Path
-
 import numpy as np
 import pytest
 import xarray as xr
 
 import bayesgmm as bg
+from bayesgmm.kernels.draws import log_density_of_draws
 from bayesgmm.params import MixtureParams
-from bayesgmm.posterior.relabel import ecr_permutations
-from bayesgmm.posterior.schema import posterior_dataset
+from bayesgmm.posterior.schema import observed_matrix, raw_posterior, recorded_draws, with_derived, with_groups
 from tests.posteriors import made_tree, scrambled, separated_params
-from tests.problems import random_data
 
-REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "relabel_faithful.json").read_text())
+METHODS = ("ecr", "ecr_iterative", "ecr_iterative_soft", "stephens", "pra", "ordering", "given")
 
 
 @pytest.mark.parametrize("n_components", [1, 2, 3, 5])
@@ -76,28 +71,163 @@ def test_other_variables_and_groups_are_kept():
     assert (kept["posterior"]["intercept"] == 1).all()
 
 
-def test_ecr_of_the_reference_draws():
-    """R's label.switching 1.8 on 200 draws of Old Faithful: the same permutations from the same allocations and pivot."""
-    z = np.array([[int(digit) for digit in line] for line in REFERENCE["z"]]) - 1
-    pivot = z[REFERENCE["pivot_iteration_1based"] - 1]
-    matches = np.array([[[((pivot == j) & (draw == k)).sum() for k in range(2)] for j in range(2)] for draw in z])
-    np.testing.assert_array_equal(ecr_permutations(matches) + 1, REFERENCE["permutations"]["ecr"])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n_components", [1, 2, 3, 6])
+def test_every_method_undoes_the_scrambling(method, n_components):
+    rng = np.random.default_rng(47)
+    params = separated_params(n_components)
+    tree = made_tree(params, rng, n_draws=30, n_samples=100)
+    shuffled, orders = scrambled(tree, rng)
+    argument = {"ordering": {"by": "weights"}, "given": {"permutation": orders.argsort(axis=2)}}.get(
+        method, {"reference": params}
+    )
+    relabelled = bg.relabel(shuffled, method=method, **argument)
+    assert relabelled["posterior"].to_dataset().identical(tree["posterior"].to_dataset())
+    attributes = relabelled["relabelling"].attrs
+    assert attributes["method"] == method
+    assert attributes["converged"] == 1
+    assert ("objective_value" in attributes) == (method not in {"ordering", "given"})
+    untouched = bg.relabel(tree, method="given", permutation=np.broadcast_to(np.arange(n_components), orders.shape))
+    assert attributes["kullback_leibler"] == pytest.approx(untouched["relabelling"].attrs["kullback_leibler"], abs=1e-9)
 
 
-def test_relabel_of_the_reference_draws():
-    """The same draws as a tree, allocations recomputed from the parameters: relabelled means as R's."""
-    mcmc = np.array(REFERENCE["mcmc"])
-    means, weights = mcmc[:, :, :2], mcmc[:, :, 5]
-    covariances = mcmc[:, :, [2, 3, 3, 4]].reshape(*mcmc.shape[:2], 2, 2)
-    faithful = bg.load_faithful()
-    posterior = posterior_dataset(weights[None], means[None], np.linalg.cholesky(covariances)[None], list(faithful.columns))
-    observed = xr.Dataset({"X": (("obs", "feature"), faithful.to_numpy(dtype=float))}, coords={"feature": list(faithful.columns)})
-    tree = xr.DataTree.from_dict({"posterior": posterior, "observed_data": observed})
-    pivot = REFERENCE["pivot_iteration_1based"] - 1
-    reference = MixtureParams.from_covariances(weights[pivot], means[pivot], covariances[pivot])
-    relabelled = bg.relabel(tree, reference=reference)["posterior"]["means"].mean(("chain", "draw")).values
-    expected = np.array(REFERENCE["posterior_mean_relabelled"]["ecr"])[:, :2]
-    np.testing.assert_allclose(relabelled, expected, rtol=1e-10)
+@pytest.mark.parametrize("method", METHODS[:5])
+def test_overlapping_draws_scrambled_or_not_give_one_posterior(method):
+    rng = np.random.default_rng(48)
+    params = MixtureParams(np.full(3, 1 / 3), rng.normal(size=(3, 2)), np.array([np.eye(2)] * 3))
+    tree = made_tree(params, rng, n_chains=2, n_draws=80, n_samples=60, spread=0.4)
+    shuffled, _ = scrambled(tree, rng)
+    plain, again = (bg.relabel(t, method=method, reference=params) for t in (tree, shuffled))
+    xr.testing.assert_equal(plain["posterior"].to_dataset(), again["posterior"].to_dataset())
+    for name in ("objective_value", "kullback_leibler"):
+        assert plain["relabelling"].attrs[name] == pytest.approx(again["relabelling"].attrs[name], rel=1e-10)
+
+
+@pytest.mark.parametrize("method", METHODS[:5])
+def test_without_reference_scrambling_changes_no_more_than_the_names(method):
+    rng = np.random.default_rng(49)
+    tree = made_tree(separated_params(4), rng, n_chains=1, n_draws=50, n_samples=80, spread=0.3)
+    shuffled, orders = scrambled(tree, rng)
+    plain, again = (bg.relabel(t, method=method)["relabelling"]["permutation"].values for t in (tree, shuffled))
+    names = np.take_along_axis(plain.argsort(axis=2), np.take_along_axis(orders, again, axis=2), axis=2)
+    assert (names == names[0, 0]).all()
+
+
+def test_undone_by_the_inverse_permutations():
+    rng = np.random.default_rng(50)
+    shuffled, _ = scrambled(made_tree(separated_params(), rng, n_draws=20), rng)
+    relabelled = bg.relabel(shuffled, method="stephens")
+    assert relabelled["posterior_raw"].to_dataset().identical(shuffled["posterior"].to_dataset())
+    alone = xr.DataTree.from_dict({name: relabelled[name].to_dataset() for name in ("posterior", "observed_data")})
+    permutation = relabelled["relabelling"]["permutation"]
+    inverse = permutation.copy(data=permutation.values.argsort(axis=2))
+    back = bg.relabel(alone, method="given", permutation=inverse.transpose("cluster", "chain", "draw"))
+    xr.testing.assert_equal(back["posterior"].to_dataset(), shuffled["posterior"].to_dataset())
+
+
+@pytest.mark.parametrize("method", METHODS[:5])
+def test_a_component_that_is_empty_in_some_draws(method):
+    """Its weight goes to 0 and its place anywhere in half of the draws: the other two keep their names."""
+    rng = np.random.default_rng(51)
+    params = separated_params(3)
+    tree = made_tree(params, rng, n_chains=1, n_draws=60, n_samples=90)
+    posterior = tree["posterior"].to_dataset()
+    posterior["weights"][0, ::2, 0] = 1e-300
+    posterior["means"][0, ::2, 0] = 0.0
+    shuffled, orders = scrambled(with_groups(tree, {"posterior": posterior}), rng)
+    found = bg.relabel(shuffled, method=method, reference=params)["relabelling"]["permutation"].values
+    np.testing.assert_array_equal(np.take_along_axis(orders, found, axis=2), np.broadcast_to(np.arange(3), orders.shape))
+
+
+@pytest.mark.parametrize("method", METHODS[:5])
+def test_one_draw_of_one_row(method):
+    tree = made_tree(separated_params(), np.random.default_rng(52), n_chains=1, n_draws=1, n_samples=1)
+    relabelled = bg.relabel(tree, method=method)
+    xr.testing.assert_equal(relabelled["posterior"].to_dataset(), tree["posterior"].to_dataset())
+    assert relabelled["relabelling"].attrs["kullback_leibler"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_default_reference_is_the_draw_of_the_highest_log_posterior():
+    rng = np.random.default_rng(53)
+    shuffled, _ = scrambled(made_tree(separated_params(), rng, n_chains=2, n_draws=10), rng)
+    prior = np.zeros((2, 10))
+    prior[1, 3] = 1e6
+    vector = xr.Dataset({"a": (("chain", "draw"), prior), "b": (("feature", "draw", "chain"), np.zeros((2, 10, 2)))})
+    found = bg.relabel(with_groups(shuffled, {"log_prior": vector}))["relabelling"]["permutation"].values
+    np.testing.assert_array_equal(found[1, 3], np.arange(3))
+    best = (
+        log_density_of_draws(observed_matrix(shuffled), *recorded_draws(shuffled, raw_posterior(shuffled))).sum(axis=1).argmax()
+    )
+    found = bg.relabel(shuffled)["relabelling"]["permutation"].values
+    np.testing.assert_array_equal(found.reshape(-1, 3)[best], np.arange(3))
+    with pytest.raises(bg.InputError, match=r"log_prior has a of shape \(2, 5\), which does not fit the 20 draws"):
+        bg.relabel(with_groups(shuffled, {"log_prior": vector.isel(draw=slice(5))}))
+
+
+@pytest.mark.parametrize(
+    ("by", "variable"),
+    [
+        ("weights", "weights"),
+        (("means", "column 1"), "means"),
+        (["scales", "column 0"], "scales"),
+        (("covariances", "column 0", "column 1"), "covariances"),
+    ],
+)
+def test_ordering_increases_with_the_cluster(by, variable):
+    rng = np.random.default_rng(54)
+    shuffled, _ = scrambled(made_tree(separated_params(), rng, n_draws=20), rng)
+    without = with_groups(shuffled, {"posterior": shuffled["posterior"].to_dataset()[["weights", "means", "covariances"]]})
+    posterior = with_derived(bg.relabel(without, method="ordering", by=by)["posterior"].to_dataset())
+    dims = [dim for dim in posterior[variable].dims if str(dim).startswith("feature")]
+    values = posterior[variable].isel({dim: int(place[-1]) for dim, place in zip(dims, by[1:], strict=False)} if dims else {})
+    assert (values.diff("cluster") > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"method": "magic"}, "method is 'magic'; choose 'ecr', 'ecr_iterative', .* 'given'"),
+        ({"by": "weights"}, "method 'ecr' does not use the argument 'by'"),
+        (
+            {"method": "ordering", "by": "weights", "reference": separated_params()},
+            "'ordering' does not use the argument 'reference'",
+        ),
+        ({"method": "stephens", "permutation": np.zeros((4, 5, 3))}, "'stephens' does not use the argument 'permutation'"),
+        ({"method": "ordering"}, "method 'ordering' needs the argument 'by'"),
+        ({"method": "given"}, "method 'given' needs the argument 'permutation'"),
+        ({"method": "ordering", "by": "sizes"}, "by is 'sizes'; the posterior has weights, means, covariances"),
+        ({"method": "ordering", "by": "means"}, "by is 'means', but means needs a place in feature"),
+        ({"method": "ordering", "by": ("weights", "x")}, "weights has one value per cluster and needs no place"),
+        ({"method": "ordering", "by": ("means", "x")}, "means has no feature 'x', but column 0, column 1"),
+        (
+            {"method": "ordering", "by": ("correlations", "column 0", "column 0")},
+            "orders nothing in draw 0 of chain 0: clusters 0 and 1",
+        ),
+        ({"method": "given", "permutation": np.zeros((4, 5, 3))}, r"integers over .* shape \(4, 5, 3\); got float64"),
+        ({"method": "given", "permutation": [[0, 1, 2]]}, r"of shape \(4, 5, 3\); got int64 of shape \(1, 3\)"),
+        (
+            {"method": "given", "permutation": np.ones((4, 5, 3), int)},
+            r"draw 0 of chain 0 is \[1, 1, 1\], no permutation of 0, ..., 2",
+        ),
+        (
+            {"method": "given", "permutation": xr.DataArray(np.tile(np.arange(3), (4, 5, 1)), dims=("chain", "draw", "k"))},
+            "it needs",
+        ),
+        (
+            {
+                "method": "given",
+                "permutation": xr.DataArray(
+                    np.tile(np.arange(3), (4, 5, 1)), dims=("chain", "draw", "cluster"), coords={"draw": np.arange(5) + 1}
+                ),
+            },
+            "another coordinate 'draw' than the posterior",
+        ),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, said):
+    tree = made_tree(separated_params(), np.random.default_rng(55), n_draws=5, n_samples=10)
+    with pytest.raises(bg.InputError, match=said):
+        bg.relabel(tree, **arguments)
 
 
 def test_wrong_reference_and_missing_groups_are_named():
@@ -116,17 +246,3 @@ def test_wrong_reference_and_missing_groups_are_named():
                 }
             )
         )
-    with pytest.raises(bg.InputError, match="choose 'ecr'"):
-        bg.relabel(tree, method="magic")
-
-
-def test_overlapping_components_take_the_closest_pivot():
-    """A draw is never given an order with fewer matches than another: compared with all permutations by brute force."""
-    rng = np.random.default_rng(46)
-    params = MixtureParams(np.full(4, 0.25), rng.normal(size=(4, 2)), np.array([np.eye(2)] * 4))
-    X, _ = random_data(rng, params, 50)
-    matches = rng.integers(0, len(X), size=(100, 4, 4))
-    found = ecr_permutations(matches)
-    for match, order in zip(matches, found, strict=True):
-        best = max(match[range(4), list(p)].sum() for p in permutations(range(4)))
-        assert match[range(4), order].sum() == best
