@@ -22,7 +22,7 @@ from bayesgmm.posterior.permutations import (
     stephens,
 )
 from bayesgmm.posterior.schema import Draws
-from tests.problems import random_data, random_params
+from tests.problems import random_data
 
 METHODS = (ecr, ecr_iterative, ecr_iterative_soft, stephens, pra)
 
@@ -144,15 +144,11 @@ def test_same_up_to_names():
 
 
 def test_sums_are_the_same_for_any_number_of_threads(monkeypatch):
-    rng = np.random.default_rng(38)
-    params = random_params(rng, 3, 2)
-    draws = Draws(*(np.repeat(array[None], 100, axis=0) for array in (params.weights, params.means, params.scale_trils)))
-    X = rng.normal(size=(60, 2))
+    X, draws, _ = overlapping(38, 200)
+    orders = in_order(np.tile(np.arange(3), (200, 1)))
     tallies = []
     for n_threads in (1, 3):
         monkeypatch.setattr("bayesgmm.kernels.tally.available_threads", lambda n=n_threads: n)
-        tallies.append(
-            tally_of_draws(X, *draws, in_order(rng.permuted(np.tile(np.arange(3), (100, 1)), axis=1) * 0 + np.arange(3)))
-        )
+        tallies.append(tally_of_draws(X, *draws, orders))
     np.testing.assert_array_equal(tallies[0].memberships, tallies[1].memberships)
     assert tallies[0].entropy == tallies[1].entropy
