@@ -82,7 +82,8 @@ def main(path):
     """Sample, switch, relabel, print, draw."""
     galaxies = bg.load_galaxies()
     tree = bg.sample(galaxies, bg.fit_em(galaxies, 3, seed=0, progress=False), draws=2000, seed=0, progress=False)
-    print(bg.diagnose(tree).verdict)
+    diagnosis = bg.diagnose(tree)
+    print(diagnosis.verdict, f"Labels changed between {diagnosis.switching_rate:.2%} of successive draws.")
     raw = switched(tree, np.random.default_rng(0))
     picture(raw, table(raw), path)
 
