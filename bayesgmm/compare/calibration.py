@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 
 from bayesgmm.compare.agreement import label_agreement
 from bayesgmm.data import check_count
+from bayesgmm.data.dataset import count_of
 from bayesgmm.errors import InputError
 
 Array = NDArray[np.float64]
@@ -132,7 +133,7 @@ def _judged(method: str, membership: xr.DataArray, codes: Labels, labels: NDArra
     agreement = label_agreement(codes, {method: membership.values.argmax(axis=1)})
     n_ruled_out, without = scores["n_ruled_out"], ", ".join(map(str, np.delete(labels, label_of)))
     why = f" (no component stands for {without})" if without else ""
-    note = f"{method} gives the known label of {n_ruled_out} rows a probability of 0{why}: its log score is infinite"
+    note = f"{method} gives the known label of {count_of(n_ruled_out, 'row')} a probability of 0{why}: its log score is infinite"
     return _Judged(
         scores=agreement.assign(**scores)[SCORES],
         reliability=bins.assign(method=method)[RELIABILITY],
