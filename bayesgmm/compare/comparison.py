@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesgmm.compare.agreement import label_agreement
+from bayesgmm.compare.calibration import calibration
 from bayesgmm.compare.findings import write_findings
 from bayesgmm.compare.parameters import parameter_table
 from bayesgmm.compare.predictive import predictive_table
@@ -40,7 +40,8 @@ class Comparison:
     predictive : DataFrame
         Log-likelihood by EM, log pointwise predictive density, and leave-one-out estimates, in nats: value, standard_error, note.
     agreement : DataFrame or None
-        Where known labels were given: adjusted Rand index and misplaced rows by both methods.
+        Where known labels were given: adjusted Rand index, misplaced rows, Brier score and log score of both methods; see
+        `bayesgmm.calibration`.
     findings : tuple of str
         What agrees and what does not, in sentences.
     ci_prob : float
@@ -113,5 +114,5 @@ def _agreement(tree: xr.DataTree, memberships: xr.Dataset) -> pd.DataFrame | Non
     constants: Any = tree["constant_data"].to_dataset() if "constant_data" in tree.children else {}
     if "known_label" not in constants:
         return None
-    known = np.asarray(constants["known_label"].values)
-    return label_agreement(known, {"EM": memberships["em_label"].values, "posterior": memberships["label"].values})
+    scores = calibration(memberships, constants["known_label"].values).scores
+    return scores[["method", "adjusted_rand", "n_misplaced", "brier", "log_score"]]

@@ -162,7 +162,11 @@ def _on_known_labels(agreement: pd.DataFrame) -> str:
         f"{row.method} misplaces {_count(int(row.n_misplaced), 'row')} (adjusted Rand index {row.adjusted_rand:.3f})"
         for row in agreement.itertuples()
     ]
-    return f"Against the known labels, {' and '.join(parts)}."
+    scores = " and ".join(f"{row.brier:.3f} ({row.method})" for row in agreement.itertuples())
+    return (
+        f"Against the known labels, {' and '.join(parts)}. The Brier score of the memberships, smaller where they are surer of "
+        f"the right label, is {scores}."
+    )
 
 
 def _listed(names: list[str]) -> str:

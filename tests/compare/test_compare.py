@@ -6,6 +6,7 @@ from scipy.special import logsumexp
 
 import bayesgmm as bg
 from bayesgmm.compare.agreement import label_agreement
+from bayesgmm.compare.calibration import calibration
 from bayesgmm.compare.findings import write_findings
 
 FAITHFUL = bg.load_faithful()
@@ -84,6 +85,18 @@ def test_label_agreement_by_hand():
     together, rows, columns, pairs = 1 + 1, 3 + 1, 1 + 3, 15
     expected = rows * columns / pairs
     assert table["adjusted_rand"].tolist()[0] == pytest.approx((together - expected) / ((rows + columns) / 2 - expected))
+
+
+def test_known_labels_are_scored_as_by_calibration(em, tree, comparison):
+    known = np.where(FAITHFUL["eruptions"] < 3, "short", "long")
+    groups = {name: child.to_dataset() for name, child in tree.children.items()}
+    constants = groups.get("constant_data", xr.Dataset()).assign(known_label=("obs", known))
+    labelled = bg.compare(em, xr.DataTree.from_dict({**groups, "constant_data": constants}))
+    scores = calibration(comparison.assignments, known).scores
+    pd.testing.assert_frame_equal(labelled.agreement, scores[["method", "adjusted_rand", "n_misplaced", "brier", "log_score"]])
+    brier = scores["brier"]
+    assert f"is {brier[0]:.3f} (EM) and {brier[1]:.3f} (posterior)." in labelled.findings[-1]
+    assert comparison.agreement is None
 
 
 def test_findings_on_disagreement(em, comparison):
