@@ -11,8 +11,8 @@ from bayesgmm.errors import InputError
 
 Array = NDArray[np.float64]
 
-MOST_PARAMETERS = 2000
-"""Free parameters P up to which the (P, P) information is computed without being asked for by name: seconds and 32 MB each."""
+MOST_PARAMETERS = 1000
+"""Free parameters P up to which the (P, P) information is computed without being asked for: a few seconds and 8 MB a matrix."""
 
 
 class MembershipErrors(NamedTuple):
@@ -46,7 +46,7 @@ def membership_errors(em: EMResult, X: Any, rows: Array) -> MembershipErrors:
     MembershipErrors
         0 where gamma_nk is 0 or 1 in floating point. NaN, with the reason, where the fit is not at its limit, its information is
         singular or indefinite, a weight is 0, the fit has a prior, an active bound or labels, X is not its data, or it has more
-        than 2000 free parameters.
+        than 1000 free parameters.
 
     Notes
     -----
