@@ -14,9 +14,9 @@ from bayesgmm.compare.predictive import predictive_table
 from bayesgmm.data import check_probability
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError
-from bayesgmm.posterior.assignments import assignments
+from bayesgmm.posterior.assignments import memberships_of
 from bayesgmm.posterior.diagnose import Diagnosis, diagnose
-from bayesgmm.posterior.relabel import relabel
+from bayesgmm.posterior.relabel import em_order, relabel
 from bayesgmm.posterior.schema import em_of, group, observed_matrix, resolution_of, with_derived, with_groups
 
 DEFAULT_CI_PROB = 0.95
@@ -73,8 +73,8 @@ def compare(em: EMResult, tree: xr.DataTree, *, ci_prob: float = DEFAULT_CI_PROB
     ----------
     em : EMResult
     tree : DataTree
-        Of the same data (without row weights) and number of components. Where it was labelled with another EM fit, or with
-        none, it is relabelled with `em` first. If its `constant_data` holds `known_label (obs)`, both partitions are compared
+        Of the same data (without row weights) and number of components. Where it was labelled otherwise than with this fit,
+        it is relabelled with `em` first. If its `constant_data` holds `known_label (obs)`, both partitions are compared
         with it.
     ci_prob : float
         Probability of the equal-tailed intervals.
@@ -86,12 +86,12 @@ def compare(em: EMResult, tree: xr.DataTree, *, ci_prob: float = DEFAULT_CI_PROB
     """
     check_probability(ci_prob, "ci_prob")
     _check_same_data(em, tree)
-    if em_of(tree) != em:
-        tree = with_groups(relabel(tree, reference=em), {"em": em.to_dataset()})
+    if em_of(tree) != em or (em_order(tree, em) != np.arange(em.params.n_components)).any():
+        tree = relabel(with_groups(tree, {"em": em.to_dataset()}))
     posterior = with_derived(group(tree, "posterior"))
     diagnosis = diagnose(tree)
     table = parameter_table(em, posterior, ci_prob)
-    memberships = assignments(tree, ci_prob=ci_prob)
+    memberships = memberships_of(tree, observed_matrix(tree), ci_prob)  # the diagnosis says if chains do not mix
     predictive = predictive_table(em, tree)
     agreement = _agreement(tree, memberships)
     findings = write_findings(em, diagnosis, table, memberships, predictive, agreement, resolution_of(tree))

@@ -44,14 +44,9 @@ def write_findings(
 
 
 def _on_convergence(diagnosis: Diagnosis) -> str:
-    if not diagnosis.ok:
-        return f"Read the posterior with care. {diagnosis.verdict}"
-    switching = (
-        " Labels switched while sampling and were put back in order; nothing else is wrong with such draws."
-        if diagnosis.switching_rate > 0
-        else ""
-    )
-    return diagnosis.verdict + switching
+    remarks = [f" {remark[0].upper()}{remark[1:]}." for remark in diagnosis.remarks]
+    care = "" if diagnosis.ok else "Read the posterior with care. "
+    return "".join([care, diagnosis.verdict, *remarks])
 
 
 def _on_optima(em: EMResult) -> str:

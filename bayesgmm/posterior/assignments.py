@@ -15,6 +15,8 @@ from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.draws import responsibilities_of_draws
 from bayesgmm.kernels.threads import available_threads
+from bayesgmm.posterior.pool import warn_unless_pooled
+from bayesgmm.posterior.relabel import em_order
 from bayesgmm.posterior.schema import Draws, em_of, group, observed_matrix, recorded_draws
 
 Array = NDArray[np.float64]
@@ -35,7 +37,7 @@ def assignments(tree: xr.DataTree, X: Any = None, *, ci_prob: float = 0.95) -> x
     Parameters
     ----------
     tree : DataTree
-        Relabelled against the EM fit that it carries, if any, as `sample` returns it.
+        Relabelled, as `sample` returns it.
     X : (N, D) array or frame, optional
         New observations; by default those of the tree.
     ci_prob : float
@@ -48,10 +50,15 @@ def assignments(tree: xr.DataTree, X: Any = None, *, ci_prob: float = 0.95) -> x
         ``label`` (most probable component) and ``label_share`` (share of the draws in which it is that); ``entropy`` of the mean
         membership, split into ``expected_entropy`` (components overlap) and ``mutual_information`` (parameters are uncertain), in
         nats. Where the tree carries an EM fit also ``em_membership`` with standard errors ``em_membership_se``, ``em_label``,
-        ``em_entropy`` and ``flips`` (whether the two labels differ).
+        ``em_entropy`` and ``flips`` (whether the two labels differ), with EM's components in the order of the posterior's.
 
         The standard errors are NaN where the fit has none; the attribute ``note`` of the variable says why, or what speaks
         against them. A row so far away that its density is 0 in every draw has memberships, entropy and ``label_share`` of 0.
+
+    Warns
+    -----
+    SamplingWarning
+        If the chains are steady in different modes, and were not weighed (`chain_weights`, `pool`).
 
     Raises
     ------
@@ -66,8 +73,15 @@ def assignments(tree: xr.DataTree, X: Any = None, *, ci_prob: float = 0.95) -> x
     tree's own data for new observations too.
     """
     check_probability(ci_prob, "ci_prob")
+    columns = [str(name) for name in group(tree, "posterior")["feature"].values]
+    rows = observed_matrix(tree) if X is None else _new_rows(X, columns)
+    warn_unless_pooled(tree, "assignments")
+    return memberships_of(tree, rows, ci_prob)
+
+
+def memberships_of(tree: xr.DataTree, rows: Array, ci_prob: float) -> xr.Dataset:
+    """What `assignments` returns, of rows (N, D) that were checked, whether or not the chains mix."""
     posterior = group(tree, "posterior")
-    rows = observed_matrix(tree) if X is None else _new_rows(X, [str(name) for name in posterior["feature"].values])
     found = _summaries(rows, recorded_draws(tree, posterior), ci_prob)
     entropy = _entropy(found.membership)
     variables: Variables = {
@@ -189,12 +203,13 @@ def _of_em(em: EMResult, tree: xr.DataTree, X: Array, found: _Summaries) -> Vari
         raise InputError(
             f"the EM fit of the tree has {em.params.n_components} components, its posterior {found.membership.shape[1]}"
         )
-    em_membership = em.responsibilities(X)
+    order = em_order(tree, em)
+    em_membership = em.responsibilities(X)[:, order]
     em_label = em_membership.argmax(axis=1)
     errors = membership_errors(em, observed_matrix(tree), X)
     return {
         "em_membership": (BY_CLUSTER, em_membership),
-        "em_membership_se": (BY_CLUSTER, errors.values, {"note": errors.note} if errors.note else {}),
+        "em_membership_se": (BY_CLUSTER, errors.values[:, order], {"note": errors.note} if errors.note else {}),
         "em_label": (BY_ROW, em_label),
         "em_entropy": (BY_ROW, _entropy(em_membership)),
         "flips": (BY_ROW, em_label != found.label),

@@ -17,12 +17,17 @@ Looser than the limit for all chains together: with two chains it varies more.
 """
 
 
+def chains_agree(series: xr.Dataset) -> bool:
+    """Whether the R-hat of all chains together is below AGREE in every quantity (chain, draw)."""
+    return _largest(_stacked(series)) < AGREE
+
+
 def pairwise_r_hat(series: xr.Dataset) -> pd.DataFrame:
     """The largest R-hat over the quantities (chain, draw) of each pair of chains; on the diagonal, of each chain's halves.
 
     Rank-normalised split R-hat (Vehtari et al. 2021, section 4). 1 where no quantity moves in either chain.
     """
-    draws = np.stack([variable.transpose("chain", "draw").values for variable in series.data_vars.values()], axis=-1)
+    draws = _stacked(series)
     values = np.diag([_largest(_halves(chain)) for chain in draws])
     for i, j in combinations(range(len(draws)), 2):
         values[i, j] = values[j, i] = _largest(draws[[i, j]])
@@ -37,6 +42,11 @@ def chain_groups(pairwise: pd.DataFrame) -> tuple[tuple[int, ...], ...]:
         joined = sorted([chain, *(other for group in meeting for other in group)])
         groups = [*(group for group in groups if group not in meeting), joined]
     return tuple(tuple(group) for group in sorted(groups, key=lambda group: (-len(group), group[0])))
+
+
+def _stacked(series: xr.Dataset) -> Array:
+    """(chain, draw, quantity)."""
+    return np.stack([variable.transpose("chain", "draw").values for variable in series.data_vars.values()], axis=-1)
 
 
 def _halves(draws: Array) -> Array:

@@ -5,7 +5,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.draws import log_density_of_draws, responsibilities_of_draws
-from bayesgmm.posterior.schema import SAMPLE_DIMS, observed_matrix, pointwise_log_likelihood, raw_posterior, recorded_draws
+from bayesgmm.posterior.schema import (
+    SAMPLE_DIMS,
+    log_prior_of,
+    observed_matrix,
+    pointwise_log_likelihood,
+    raw_posterior,
+    recorded_draws,
+)
 
 Array = NDArray[np.float64]
 
@@ -86,10 +93,9 @@ def _co_assignment(X: Array, weights: Array, means: Array, scale_trils: Array) -
 
 
 def _log_posterior(tree: xr.DataTree, log_likelihood: Array) -> dict[str, Array]:
-    if "log_prior" in tree.children:
-        terms = tree["log_prior"].to_dataset().data_vars.values()
-        if all(set(term.dims) == set(SAMPLE_DIMS) for term in terms):
-            return {"log_posterior": log_likelihood + sum(term.transpose(*SAMPLE_DIMS).values.ravel() for term in terms)}
+    log_prior = log_prior_of(tree)
+    if log_prior is not None:
+        return {"log_posterior": log_likelihood + log_prior}
     if "sample_stats" in tree.children and "lp" in tree["sample_stats"]:
         return {"log_posterior": tree["sample_stats"]["lp"].transpose(*SAMPLE_DIMS).values.ravel()}
     return {}

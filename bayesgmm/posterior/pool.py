@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from bayesgmm.data import check_seed
 from bayesgmm.errors import InputError, SamplingWarning
 from bayesgmm.kernels.draws import log_density_of_draws
+from bayesgmm.posterior.chains import chains_agree
 from bayesgmm.posterior.conditions import Condition
 from bayesgmm.posterior.diagnose import Diagnosis, diagnose
+from bayesgmm.posterior.invariants import invariants
 from bayesgmm.posterior.problems import NOTABLE
 from bayesgmm.posterior.schema import SAMPLE_DIMS, observed_matrix, pointwise_log_likelihood, raw_posterior, recorded_draws
 
@@ -112,7 +114,7 @@ def pool(tree: xr.DataTree, weights: pd.DataFrame | ArrayLike, *, seed: int | np
 
 def warn_unless_pooled(tree: xr.DataTree, verb: str) -> None:
     """SamplingWarning if the chains are steady in different modes, and nobody has weighed them."""
-    if POOLED in tree.attrs or raw_posterior(tree).sizes["chain"] == 1:
+    if POOLED in tree.attrs or raw_posterior(tree).sizes["chain"] == 1 or chains_agree(invariants(tree)):
         return
     diagnosis = diagnose(tree)
     if Condition.STUCK in diagnosis.conditions:

@@ -6,9 +6,11 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError
+from bayesgmm.kernels.density import compute_responsibilities
 from bayesgmm.kernels.draws import log_density_of_draws
 from bayesgmm.params import MixtureParams
 from bayesgmm.posterior.orders import checked_permutations, ordered_by
@@ -26,6 +28,8 @@ from bayesgmm.posterior.schema import (
     SAMPLE_DIMS,
     Draws,
     em_of,
+    group,
+    log_prior_of,
     observed_matrix,
     raw_posterior,
     recorded_draws,
@@ -87,7 +91,7 @@ def relabel(
         `posterior` relabelled, every variable with a `cluster` dimension; `posterior_raw` as sampled; `relabelling` with
         `permutation (chain, draw, cluster)`, in the meaning of the argument. Attributes of `relabelling`: `method`; `objective`,
         what was minimised, and `objective_value`, where it ended (not for "ordering" and "given"); `kullback_leibler`, Stephens'
-        objective in nats, on which all methods can be compared; `n_iterations`; `converged`, 1 or 0.
+        objective in nats, on which all methods can be compared; `n_iterations`; `converged` and `named_by_em`, 1 or 0.
 
     Raises
     ------
@@ -103,8 +107,9 @@ def relabel(
     _check_arguments(method, {"reference": reference, "by": by, "permutation": permutation})
     raw = raw_posterior(tree)
     draws, X = recorded_draws(tree, raw), observed_matrix(tree)
+    em = em_of(tree)
     if method in WITH_REFERENCE:
-        params = _reference_params(reference if reference is not None else em_of(tree), X, draws, tree)
+        params = _reference_params(reference if reference is not None else em, X, draws, tree)
         labelling = WITH_REFERENCE[method](X, draws, params)
     else:
         orders = ordered_by(raw, by) if by is not None else checked_permutations(raw, permutation)
@@ -115,7 +120,8 @@ def relabel(
         coords={dim: raw[dim] for dim in CLUSTER if dim in raw.coords},
         name="permutation",
     )
-    relabelling = found.to_dataset().assign_attrs(_attributes(method, labelling))
+    named_by_em = method in WITH_REFERENCE and em is not None and reference in (None, em)
+    relabelling = found.to_dataset().assign_attrs(_attributes(method, labelling), named_by_em=int(named_by_em))
     return with_groups(tree, {"posterior": permuted(raw, found), "posterior_raw": raw, "relabelling": relabelling})
 
 
@@ -128,6 +134,23 @@ def permuted(posterior: xr.Dataset, permutation: xr.DataArray) -> xr.Dataset:
         for name, variable in posterior.drop_vars("cluster", errors="ignore").data_vars.items()
     }
     return posterior.assign(variables)
+
+
+def em_order(tree: xr.DataTree, em: EMResult) -> NDArray[np.intp]:
+    """The order of the components of the tree's EM fit that matches the clusters of its posterior.
+
+    The identity where the posterior is labelled with that fit; else that in which most membership is shared, over the rows of
+    the tree, with the mixture of the posterior mean parameters.
+    """
+    relabelling = tree["relabelling"].attrs if "relabelling" in tree.children else {}
+    if relabelling.get("named_by_em", 0):
+        return np.arange(em.params.n_components)
+    means = group(tree, "posterior")[["weights", "means", "covariances"]].mean(SAMPLE_DIMS)
+    weights, centres, covariances = (means[name].transpose("cluster", ...).values for name in means)
+    mean = MixtureParams.from_covariances(weights / weights.sum(), centres, covariances).recorded(resolution_of(tree))
+    X = observed_matrix(tree)
+    shared = em.responsibilities(X).T @ compute_responsibilities(X, mean.weights, mean.means, mean.scale_trils)
+    return linear_sum_assignment(shared.T, maximize=True)[1]
 
 
 def _check_arguments(method: str, arguments: dict[str, Any]) -> None:
@@ -151,7 +174,8 @@ def _attributes(method: str, labelling: Labelling) -> dict[str, Any]:
 def _reference_params(reference: MixtureParams | EMResult | None, X: Array, draws: Draws, tree: xr.DataTree) -> MixtureParams:
     """The mixture of recorded values that the reference stands for."""
     if reference is None:
-        best = int((log_density_of_draws(X, *draws).sum(axis=1) + _log_prior(tree, len(draws.weights))).argmax())
+        log_prior = log_prior_of(tree)
+        best = int((log_density_of_draws(X, *draws).sum(axis=1) + (0.0 if log_prior is None else log_prior)).argmax())
         return MixtureParams(*(array[best] for array in draws))
     params = reference.recorded_params if isinstance(reference, EMResult) else reference
     if params.means.shape != draws.means.shape[1:]:
@@ -159,15 +183,3 @@ def _reference_params(reference: MixtureParams | EMResult | None, X: Array, draw
             f"relabel: the reference has means of shape {params.means.shape}, the draws of shape {draws.means.shape[1:]}"
         )
     return params if isinstance(reference, EMResult) else params.recorded(resolution_of(tree))
-
-
-def _log_prior(tree: xr.DataTree, n_draws: int) -> Array:
-    """The sum (S,) of all variables of the group `log_prior`; 0 where there is none."""
-    terms = tree["log_prior"].to_dataset() if "log_prior" in tree.children else xr.Dataset()
-    total = np.zeros(n_draws)
-    for name, term in terms.data_vars.items():
-        values = term.transpose(*SAMPLE_DIMS, ...).values
-        if values.shape[0] * values.shape[1] != n_draws:
-            raise InputError(f"relabel: log_prior has {name} of shape {values.shape}, which does not fit the {n_draws} draws")
-        total += values.reshape(n_draws, -1).sum(axis=1)
-    return total

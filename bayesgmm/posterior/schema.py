@@ -132,6 +132,20 @@ def pointwise_log_likelihood(tree: xr.DataTree, X: Array) -> Array | None:
     return variables[0].transpose(*SAMPLE_DIMS, "obs").values.reshape(-1, len(X))
 
 
+def log_prior_of(tree: xr.DataTree) -> Array | None:
+    """The sum (S,) of all variables of the group `log_prior`, chains end to end; None where there is none."""
+    if "log_prior" not in tree.children:
+        return None
+    shape = tuple(raw_posterior(tree).sizes[dim] for dim in SAMPLE_DIMS)
+    total = np.zeros(shape)
+    for name, term in tree["log_prior"].to_dataset().data_vars.items():
+        values = term.transpose(*SAMPLE_DIMS, ...).values
+        if values.shape[:2] != shape:
+            raise InputError(f"log_prior has {name} of shape {values.shape}, which does not fit the draws of shape {shape}")
+        total += values.reshape(*shape, -1).sum(axis=2)
+    return total.ravel()
+
+
 def em_of(tree: xr.DataTree) -> EMResult | None:
     """The EM fit that the tree carries, if any."""
     return em_result_from_dataset(tree["em"].to_dataset()) if "em" in tree.children else None

@@ -115,8 +115,8 @@ def find_structures(tree: xr.DataTree, log_likelihood: Array) -> Structures:
         orders, same = match(rows, reference, Draws(*(array[rest] for array in draws)), twins[rest])
         place[rest[same]], permutation[rest[same]] = len(references), orders[same]
         references.append(reference)
-    homes = [[i for i, mode in enumerate(modes) if _same_structure(rows, mode, reference)] for reference in references]
-    table = _table(rows, references, homes, evidence, place, flat)
+    homes = [next((i for i, known in enumerate(references) if _same_structure(rows, mode, known)), ELSEWHERE) for mode in modes]
+    table = _table(rows, references, np.array(homes, dtype=int), evidence, place, flat)
     occupied = counts_of_draws(rows, *draws) * (len(X) / len(rows)) >= n_features + 1
     doubled = twins & occupied[:, :, None] & occupied[:, None, :] & ~np.eye(n_components, dtype=bool)
     return Structures(
@@ -186,7 +186,7 @@ def _modes(tree: xr.DataTree) -> tuple[list[MixtureParams], Array]:
 
 
 def _table(
-    X: Array, references: Sequence[MixtureParams], homes: Sequence[list[int]], evidence: Array, place: Labels, flat: Array
+    X: Array, references: Sequence[MixtureParams], homes: Labels, evidence: Array, place: Labels, flat: Array
 ) -> pd.DataFrame:
     rows = [
         {
@@ -194,8 +194,8 @@ def _table(
             "log_likelihood": float(flat[place == i].mean()) if (place == i).any() else np.nan,
             "weights": tuple(np.sort(reference.weights)[::-1].round(3).tolist()),
             "description": "the reference" if i == 0 else describe(X, reference, references[0]),
-            "evidence": float(evidence[homes[i]].sum()) if evidence.size else np.nan,
-            "modes": tuple(homes[i]),
+            "evidence": float(evidence[homes == i].sum()) if evidence.size else np.nan,
+            "modes": tuple(np.flatnonzero(homes == i).tolist()),
         }
         for i, reference in enumerate(references)
     ]

@@ -10,6 +10,7 @@ from bayesgmm.plots.diagnostics import plot_diagnostics
 from bayesgmm.plots.entropy import plot_entropy
 from bayesgmm.plots.forest import plot_forest
 from bayesgmm.plots.memberships import plot_memberships
+from bayesgmm.plots.modes import plot_modes
 from bayesgmm.plots.predictive import plot_predictive
 from bayesgmm.plots.svg import to_svg
 
@@ -73,6 +74,13 @@ def report_figures(comparison: Comparison) -> dict[str, ReportFigure]:
             "Traces and rank histograms of the label-invariant quantities",
             "Left: the draws of each chain. Right: how often a chain's draws fall at each rank among all draws, relative to "
             "an even share. Chains that agree overlap on the left and stay near 1 on the right. ESS: bulk / tail.",
+        ),
+        (
+            "modes",
+            plot_modes(comparison.diagnosis),
+            "Groupings of the rows along the chains",
+            "One strip per chain, coloured by the grouping of each draw; grey has none of those below. Bars: share of the draws; "
+            "diamonds: share of the posterior by evidence. Chains of one colour each are stuck, mixed colours travel.",
         ),
     )
     return {

@@ -61,6 +61,7 @@ def render_report(comparison: Comparison, *, title: str = DEFAULT_TITLE) -> str:
         predictive=sections.predictive_table(comparison),
         quantities=sections.quantities_table(diagnosis),
         relabelled=sections.relabelled_table(diagnosis),
+        structures=sections.structures_table(diagnosis),
         sampler_facts=sections.sampler_facts(diagnosis),
         em_facts=sections.em_facts(em),
         modes=sections.modes_table(em),

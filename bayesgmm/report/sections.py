@@ -150,6 +150,27 @@ def _convergence_table(caption: str, name: str, frame: pd.DataFrame) -> Table:
     return single_group(caption, (Column(name, False), Column("R-hat"), Column("bulk ESS"), Column("tail ESS")), rows)
 
 
+def structures_table(diagnosis: Diagnosis) -> Table | None:
+    """The groupings of rows that occur among the draws; None if there is one."""
+    table = diagnosis.structures.table
+    if len(table) == 1:
+        return None
+    rows = [
+        Row(
+            (
+                str(place),
+                f"{100 * row['share']:.1f}%",
+                significant(100 * row["evidence"], 2) + ("%" if math.isfinite(row["evidence"]) else ""),
+                ", ".join(f"{weight:.2f}" for weight in row["weights"][:12]),
+                short_label(row["description"], 200),
+            )
+        )
+        for place, row in table.iterrows()
+    ]
+    columns = (Column("grouping"), Column("of the draws"), Column("by evidence"), Column("weights"), Column("description", False))
+    return single_group("Groupings of the rows among the draws", columns, rows)
+
+
 def sampler_facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     """Numbers of the sampler itself."""
     switching = significant(100 * diagnosis.switching_rate, 3)

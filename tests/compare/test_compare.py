@@ -46,6 +46,14 @@ def test_another_fit_of_the_same_data_decides_the_labels(em, tree, comparison):
     assert other.parameters.loc["weights[0]", "mean"] == pytest.approx(comparison.parameters.loc["weights[1]", "mean"], rel=1e-12)
 
 
+def test_a_tree_in_another_order_is_put_in_ems(em, tree, comparison):
+    reversed_names = tree["relabelling"]["permutation"].values[..., ::-1]
+    ordered = bg.relabel(tree, method="given", permutation=reversed_names)
+    assert (ordered["posterior"]["weights"].values == tree["posterior"]["weights"].values[..., ::-1]).all()
+    again = bg.compare(em, ordered)
+    pd.testing.assert_frame_equal(again.parameters, comparison.parameters)
+
+
 def test_a_fit_of_other_data_of_the_same_shape_is_refused(tree):
     other = bg.fit_em(FAITHFUL * 1.1, 2, seed=0)
     with pytest.raises(bg.InputError, match="not of the same analysis"):

@@ -11,6 +11,8 @@ from bayesgmm.kernels import reference as twin
 from bayesgmm.params import MixtureParams
 from bayesgmm.posterior import assignments as module
 from bayesgmm.posterior.assignments import flips
+from tests.posterior import constructed
+from tests.posterior.constructed import SETTINGS, make_problem
 from tests.posteriors import made_tree, scrambled, separated_params
 
 
@@ -202,3 +204,18 @@ def test_flips_need_an_em_fit(tree):
 def test_interval_probability_is_checked(tree, ci_prob):
     with pytest.raises(bg.InputError, match="ci_prob must be a number between 0 and 1"):
         bg.assignments(tree, ci_prob=ci_prob)
+
+
+def test_ems_components_follow_another_order(both):
+    """Where the clusters were named otherwise than by EM, its components go along."""
+    turned = both["relabelling"]["permutation"].values[..., [2, 0, 1]]
+    result, expected = bg.assignments(bg.relabel(both, method="given", permutation=turned)), bg.assignments(both)
+    for name in ("membership", "em_membership", "em_membership_se"):
+        np.testing.assert_allclose(result[name].values, expected[name].values[:, [2, 0, 1]], rtol=1e-9)
+    np.testing.assert_array_equal(result["flips"], expected["flips"])
+
+
+def test_chains_in_different_modes_are_not_taken_together_silently():
+    stuck = constructed.one_chain_stuck(make_problem(SETTINGS[0]))
+    with pytest.warns(bg.SamplingWarning, match="assignments takes the draws of all chains together, but R-hat"):
+        bg.assignments(stuck)

@@ -160,7 +160,9 @@ def test_default_reference_is_the_draw_of_the_highest_log_posterior():
     )
     found = bg.relabel(shuffled)["relabelling"]["permutation"].values
     np.testing.assert_array_equal(found.reshape(-1, 3)[best], np.arange(3))
-    with pytest.raises(bg.InputError, match=r"log_prior has a of shape \(2, 5\), which does not fit the 20 draws"):
+    with pytest.raises(
+        bg.InputError, match=r"log_prior has a of shape \(2, 5\), which does not fit the draws of shape \(2, 10\)"
+    ):
         bg.relabel(with_groups(shuffled, {"log_prior": vector.isel(draw=slice(5))}))
 
 

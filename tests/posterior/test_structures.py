@@ -135,8 +135,8 @@ def test_a_small_component_that_a_sample_of_rows_misses_is_not_empty():
 
 def test_draws_of_rare_structures_are_elsewhere():
     """When every draw cuts the rows in three along a direction of its own, the table ends and says so."""
-    problem = make_problem(SETTINGS[0])
-    along = problem.X @ problem.rng.normal(size=(2, 60))
+    problem = make_problem(SETTINGS[5])
+    along = problem.X @ problem.rng.normal(size=(5, 60))
     partitions = [np.searchsorted(np.quantile(column, [0.2, 0.7]), column) for column in along.T]
     found = structures_of(tree_of(problem, partitions, problem.rng.integers(60, size=(4, 100))))
     assert (found.place == ELSEWHERE).any()

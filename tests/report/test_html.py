@@ -8,7 +8,11 @@ import pytest
 
 from bayesgmm.compare.comparison import Comparison
 from bayesgmm.errors import InputError
+from bayesgmm.posterior.diagnose import diagnose
 from bayesgmm.report.html import render_report, write_report
+from bayesgmm.report.sections import structures_table
+from tests.posterior import constructed
+from tests.posterior.constructed import SETTINGS, make_problem
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "path", "use", "image", "rect", "circle", "line"}
 
@@ -161,3 +165,14 @@ def test_a_missing_folder_or_a_folder_in_place_of_a_file_is_named(comparison: Co
         write_report(comparison, tmp_path / "nowhere" / "report.html")
     with pytest.raises(InputError, match="is a folder; give the name of a file"):
         write_report(comparison, tmp_path)
+
+
+def test_groupings_are_a_table_where_there_are_several() -> None:
+    problem = make_problem(SETTINGS[0])
+    diagnosis = diagnose(constructed.one_chain_stuck(problem))
+    table = structures_table(diagnosis)
+    assert table is not None
+    (rows,) = table.groups
+    assert sorted(row.cells[1] for row in rows.rows) == ["25.0%", "75.0%"]
+    assert rows.rows[0].cells[-1] == "the reference"
+    assert structures_table(diagnose(constructed.well_mixed(problem))) is None
