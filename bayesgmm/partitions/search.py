@@ -1,0 +1,94 @@
+"""The partition of least expected loss: greedy descents from many starts, then clusters of the best taken apart and rebuilt.
+
+As in D. B. Dahl, D. J. Johnson and P. Mueller (2022), Search algorithms and loss functions for Bayesian clustering, J. Comput. Graph.
+Stat. 31, 1189-1201, whose sequential allocation in random order is here one of several kinds of starts.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+
+from bayesgmm.kernels.threads import available_threads
+from bayesgmm.partitions.losses import Array, DrawnLabels, Labels, Loss, ordered
+
+N_POLISHED = 4
+"""So many of the distinct local optima are polished."""
+N_REBUILDS = 10
+"""Times that one or two clusters of each are taken apart, one after the other."""
+N_CANDIDATES = 100
+"""Drawn partitions whose expected loss is computed to find a start among them."""
+
+
+def find_partition(
+    loss: Loss,
+    starts: Sequence[Labels],
+    n_random: int,
+    max_clusters: int,
+    rng: np.random.Generator,
+    advance: Callable[[], None] = lambda: None,
+) -> Labels:
+    """The best partition found, labels (N,) ordered by size.
+
+    Parameters
+    ----------
+    loss : Loss
+    starts : sequence of (N,)
+        Partitions to descend from, of at most max_clusters clusters; the first are polished if several local optima are equal.
+    n_random : int
+        Starts besides, in which rows are allocated one after another in random order.
+    max_clusters : int
+    rng : Generator
+    advance : callable
+        Called as each start, and each polish, is done.
+    """
+    n_samples = len(starts[0])
+    unplaced = [np.full(n_samples, -1, dtype=np.intp)] * n_random
+
+    def descend(start: Labels, own_rng: np.random.Generator) -> tuple[float, Labels]:
+        labels = ordered(loss.descend(start, own_rng.permutation(n_samples), max_clusters))
+        advance()
+        return loss.expected(labels), labels
+
+    def polish(found: tuple[float, Labels], own_rng: np.random.Generator) -> tuple[float, Labels]:
+        best = found
+        for i in range(N_REBUILDS):
+            n_clusters = int(best[1].max()) + 1
+            apart = own_rng.choice(n_clusters, size=min(1 + i % 2, n_clusters), replace=False)
+            start = np.where(np.isin(best[1], apart), -1, best[1])
+            labels = ordered(loss.descend(start, own_rng.permutation(n_samples), max_clusters))
+            best = min(best, (loss.expected(labels), labels), key=_score)
+        advance()
+        return best
+
+    with ThreadPoolExecutor(available_threads()) as pool:
+        all_starts = [*starts, *unplaced]
+        optima = sorted(pool.map(descend, all_starts, rng.spawn(len(all_starts))), key=_score)
+        distinct = list({labels.tobytes(): (score, labels) for score, labels in reversed(optima)}.values())[::-1][:N_POLISHED]
+        return min(pool.map(polish, distinct, rng.spawn(len(distinct))), key=_score)[1]
+
+
+def best_drawn(loss: Loss, by_row: DrawnLabels, max_clusters: int) -> list[Labels]:
+    """The best of up to 100 drawn partitions, evenly spaced; none if all have more than max_clusters clusters."""
+    picked = np.unique(np.linspace(0, by_row.shape[1] - 1, N_CANDIDATES).round().astype(int))
+    return _best(loss, [ordered(by_row[:, s]) for s in picked], max_clusters)
+
+
+def best_cut(loss: Loss, similarity: Array, max_clusters: int) -> list[Labels]:
+    """The best cut into at most max_clusters clusters of the average linkage of 1 - similarity."""
+    if len(similarity) == 1:
+        return []
+    tree = linkage(squareform(1.0 - similarity, checks=False), "average")
+    cuts = (ordered(fcluster(tree, k, "maxclust")) for k in range(1, min(max_clusters, len(similarity)) + 1))
+    return _best(loss, list(cuts), max_clusters)
+
+
+def _best(loss: Loss, candidates: list[Labels], max_clusters: int) -> list[Labels]:
+    allowed = [labels for labels in candidates if labels.max() < max_clusters]
+    return [min(allowed, key=loss.expected)] if allowed else []
+
+
+def _score(found: tuple[float, Labels]) -> float:
+    return found[0]
