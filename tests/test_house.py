@@ -20,6 +20,7 @@ ROOMS = (
     "kernels",
     "families",
     "em",
+    "partitions",
     "posterior",
     "model",
     "compare",

@@ -26,7 +26,7 @@ def count_pairs(labels, by_row, counts):
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def draw_labels(memberships, u, by_row, first):
-    """One label for each row of each draw: of memberships (B, N, K) with uniform u (B, N), into by_row (N, S) from draw `first` on."""
+    """Labels drawn from memberships (B, N, K) with uniform u (B, N), into by_row (N, S) from draw `first` on."""
     for b in range(memberships.shape[0]):
         for i in range(memberships.shape[1]):
             label, cumulative = 0, memberships[b, i, 0]
@@ -45,19 +45,11 @@ def descend_information(labels, order, by_row, n_labels, max_clusters, terms):
 
     order (N,) is a permutation, n_labels more than the largest drawn label, terms (N + 2,) holds f(n) = n log2 n.
     """
-    n_lanes = (max_clusters + LANES - 1) // LANES * LANES
-    counts = np.zeros((by_row.shape[1], n_labels, n_lanes), np.int32)
-    count_pairs(labels, by_row, counts)
     gains = np.empty(len(labels) + 1)
     for n in range(len(gains)):
         gains[n] = terms[n + 1] - terms[n]
-    joint = np.empty(counts.shape)
-    for s in range(counts.shape[0]):
-        for label in range(n_labels):
-            for c in range(n_lanes):
-                joint[s, label, c] = gains[counts[s, label, c]]
-    state = counts, joint, _sizes(labels, max_clusters)
-    costs = np.empty(n_lanes)
+    state = _count(labels, by_row, n_labels, max_clusters, gains)
+    costs = np.empty(state[0].shape[2])
     for i in order:
         if labels[i] < 0:
             _place_by_information(i, labels, by_row[i], gains, state, costs)
@@ -114,8 +106,22 @@ def _sizes(labels, max_clusters):
 
 
 @njit(**INTERNAL)
+def _count(labels, by_row, n_labels, max_clusters, gains):
+    """Counts (S, L, C) of placed rows by drawn label and cluster, C padded to whole lanes; their gains (S, L, C); sizes."""
+    n_lanes = (max_clusters + LANES - 1) // LANES * LANES
+    counts = np.zeros((by_row.shape[1], n_labels, n_lanes), np.int32)
+    count_pairs(labels, by_row, counts)
+    joint = np.empty(counts.shape)
+    for s in range(counts.shape[0]):
+        for k in range(n_labels):
+            for c in range(n_lanes):
+                joint[s, k, c] = gains[counts[s, k, c]]
+    return counts, joint, _sizes(labels, max_clusters)
+
+
+@njit(**INTERNAL)
 def _count_row(drawn, cluster, amount, gains, state):
-    """One row more or less in a cluster: counts (S, L, C), their gains, and sizes."""
+    """Counts, their gains, and sizes with one row more or less in a cluster."""
     counts, joint, sizes = state
     for s in range(len(drawn)):
         counts[s, drawn[s], cluster] += amount

@@ -11,8 +11,8 @@ from bayesgmm.partitions.losses import Array, DrawnLabels, Labels, ordered
 class CredibleBall:
     """The smallest ball around the point estimate that holds at least `prob` of the drawn partitions, and its bounds.
 
-    Definitions 6 to 8 of Wade and Ghahramani (2018, Bayesian Anal. 13, 559-626, section 4), with drawn partitions for the support
-    of the posterior. Each bound is an array (m, N): the m distinct partitions that meet its definition, labels ordered by size.
+    As in section 4 of Wade and Ghahramani (2018, Bayesian Anal. 13, 559-626), with the drawn partitions for the posterior. Each
+    bound is an array (m, N): the m distinct partitions that meet its definition, labels ordered by size.
 
     Attributes
     ----------
@@ -68,5 +68,5 @@ def credible_ball(by_row: DrawnLabels, distances: Array, prob: float) -> Credibl
 
 
 def entry_level(distances: Array, distance: float) -> float:
-    """Share of the drawn partitions nearer to the estimate than `distance`: what is there is in ball(prob) if prob is above it."""
+    """Share of drawn partitions nearer to the estimate than `distance`: what is so far off is in ball(prob) if prob is larger."""
     return int((distances < distance).sum()) / len(distances)

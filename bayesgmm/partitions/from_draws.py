@@ -1,4 +1,4 @@
-"""From draws of the parameters to what is known of the partition: probabilities of pairs, and allocations drawn from memberships."""
+"""From draws of the parameters to the partition: probabilities of pairs, and allocations drawn from the memberships."""
 
 from collections.abc import Iterator
 

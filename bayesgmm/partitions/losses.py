@@ -1,13 +1,13 @@
 """Distances between partitions, and their expectations over drawn ones.
 
-A partition is an array of labels (N,), integers from 0; which label stands for which cluster says nothing. With n_c and m_l the sizes
-of the clusters of two partitions and n_cl those of their intersections, both distances are::
+A partition is an array of labels (N,), integers from 0; which label stands for which cluster says nothing. With n_c and m_l the
+sizes of the clusters of two partitions and n_cl those of their intersections, both distances are::
 
     sum_c f(n_c) + sum_l f(m_l) - 2 sum_cl f(n_cl)
 
-with f(n) = n log2(n) / N for the variation of information (Meila 2007, J. Multivar. Anal. 98, 873-895), in bits, and f(n) = (n / N)^2
-for Binder's loss with equal costs (Binder 1978, Biometrika 65, 31-38), the number of pairs that are together in one partition only,
-times 2 / N^2. Both are metrics.
+with f(n) = n log2(n) / N for the variation of information (Meila 2007, J. Multivar. Anal. 98, 873-895), in bits, and
+f(n) = (n / N)^2 for Binder's loss with equal costs (Binder 1978, Biometrika 65, 31-38): the number of pairs that are together in
+one partition only, times 2 / N^2. Both are metrics.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The partition of least expected loss: greedy descents from many starts, then clusters of the best taken apart and rebuilt.
 
-As in D. B. Dahl, D. J. Johnson and P. Mueller (2022), Search algorithms and loss functions for Bayesian clustering, J. Comput. Graph.
-Stat. 31, 1189-1201, whose sequential allocation in random order is here one of several kinds of starts.
+As in D. B. Dahl, D. J. Johnson and P. Mueller (2022), Search algorithms and loss functions for Bayesian clustering, J. Comput.
+Graph. Stat. 31, 1189-1201, whose sequential allocation in random order is here one of several kinds of starts.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,6 @@ N_CANDIDATES = 100
 def find_partition(
     loss: Loss,
     starts: Sequence[Labels],
-    n_random: int,
     max_clusters: int,
     rng: np.random.Generator,
     advance: Callable[[], None] = lambda: None,
@@ -36,38 +35,36 @@ def find_partition(
     ----------
     loss : Loss
     starts : sequence of (N,)
-        Partitions to descend from, of at most max_clusters clusters; the first are polished if several local optima are equal.
-    n_random : int
-        Starts besides, in which rows are allocated one after another in random order.
+        Partitions to descend from, of at most max_clusters clusters; rows of label -1 are allocated first, one after another in
+        random order.
     max_clusters : int
     rng : Generator
     advance : callable
         Called as each start, and each polish, is done.
     """
-    n_samples = len(starts[0])
-    unplaced = [np.full(n_samples, -1, dtype=np.intp)] * n_random
 
     def descend(start: Labels, own_rng: np.random.Generator) -> tuple[float, Labels]:
-        labels = ordered(loss.descend(start, own_rng.permutation(n_samples), max_clusters))
-        advance()
+        labels = ordered(loss.descend(start, own_rng.permutation(len(start)), max_clusters))
         return loss.expected(labels), labels
 
-    def polish(found: tuple[float, Labels], own_rng: np.random.Generator) -> tuple[float, Labels]:
-        best = found
-        for i in range(N_REBUILDS):
-            n_clusters = int(best[1].max()) + 1
-            apart = own_rng.choice(n_clusters, size=min(1 + i % 2, n_clusters), replace=False)
-            start = np.where(np.isin(best[1], apart), -1, best[1])
-            labels = ordered(loss.descend(start, own_rng.permutation(n_samples), max_clusters))
-            best = min(best, (loss.expected(labels), labels), key=_score)
+    def search(start: Labels, own_rng: np.random.Generator) -> tuple[float, Labels]:
+        found = descend(start, own_rng)
         advance()
-        return best
+        return found
+
+    def polish(found: tuple[float, Labels], own_rng: np.random.Generator) -> tuple[float, Labels]:
+        for i in range(N_REBUILDS):
+            labels = found[1]
+            n_clusters = int(labels.max()) + 1
+            apart = own_rng.choice(n_clusters, size=min(1 + i % 2, n_clusters), replace=False)
+            found = min(found, descend(np.where(np.isin(labels, apart), -1, labels), own_rng), key=_score)
+        advance()
+        return found
 
     with ThreadPoolExecutor(available_threads()) as pool:
-        all_starts = [*starts, *unplaced]
-        optima = sorted(pool.map(descend, all_starts, rng.spawn(len(all_starts))), key=_score)
-        distinct = list({labels.tobytes(): (score, labels) for score, labels in reversed(optima)}.values())[::-1][:N_POLISHED]
-        return min(pool.map(polish, distinct, rng.spawn(len(distinct))), key=_score)[1]
+        optima = sorted(pool.map(search, starts, rng.spawn(len(starts))), key=_score)
+        best = list({labels.tobytes(): (score, labels) for score, labels in optima}.values())[:N_POLISHED]
+        return min(pool.map(polish, best, rng.spawn(len(best))), key=_score)[1]
 
 
 def best_drawn(loss: Loss, by_row: DrawnLabels, max_clusters: int) -> list[Labels]:

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bayesgmm.partitions.losses import ExpectedBinder, ExpectedInformation, Loss
+from bayesgmm.partitions.search import best_cut, best_drawn, find_partition
+
 
 def all_partitions(n: int) -> np.ndarray:
     """Every partition of n rows, once: restricted growth strings (Bell(n), n)."""
@@ -19,14 +22,13 @@ def all_partitions(n: int) -> np.ndarray:
 
 
 def random_memberships(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Memberships (S, N, K) of draws that agree more or less: perturbed logits of one table, labels switched at will."""
-    n_draws, n_components = rng.integers(1, 60), rng.integers(1, 6)
+    """Memberships (S, N, K) of draws that agree more or less: noisy logits of one table, or next to nothing in common."""
+    n_draws, n_components = rng.integers(1, 60), rng.integers(2, 7)
     clarity, noise = rng.choice([0.3, 1.0, 3.0]), rng.choice([0.1, 1.0, 3.0])
     logits = clarity * rng.standard_normal((n, n_components)) + noise * rng.standard_normal((n_draws, n, n_components))
     memberships = np.exp(logits)
-    return rng.permuted(memberships / memberships.sum(axis=2, keepdims=True), axis=2) if rng.random() < 0.2 else memberships / (
-        memberships.sum(axis=2, keepdims=True)
-    )
+    memberships /= memberships.sum(axis=2, keepdims=True)
+    return rng.permuted(memberships, axis=2) if rng.random() < 0.2 else memberships
 
 
 def drawn_labels(rng: np.random.Generator, memberships: np.ndarray) -> np.ndarray:
@@ -43,7 +45,7 @@ def similarity_by_loop(memberships: np.ndarray) -> np.ndarray:
 
 
 def expected_information(partitions: np.ndarray, by_row: np.ndarray) -> np.ndarray:
-    """Mean VI in bits of each of the partitions (P, N), row by row: log2 of the sizes of each row's clusters and of their meet."""
+    """Mean VI in bits of each of the partitions (P, N): over rows, log2 of the sizes of the row's clusters and of their meet."""
     out = np.zeros((len(partitions), by_row.shape[1]))
     for i in range(len(by_row)):
         own = partitions == partitions[:, [i]]
@@ -58,3 +60,24 @@ def expected_binder(partitions: np.ndarray, similarity: np.ndarray) -> np.ndarra
     i, j = np.triu_indices(len(similarity), 1)
     together = partitions[:, i] == partitions[:, j]
     return np.where(together, 1 - similarity[i, j], similarity[i, j]).sum(axis=1) * 2 / len(similarity) ** 2
+
+
+def share_of_optima(n_posteriors: int, largest: int, seed: int) -> dict[str, float]:
+    """Share of random posteriors of 2 to `largest` rows whose partition of least expected loss is found, by loss.
+
+    Starts are those of `partition` without EM's.
+    """
+    rng = np.random.default_rng(seed)
+    n_found = {"vi": 0, "binder": 0}
+    for _ in range(n_posteriors):
+        n = int(rng.integers(2, largest + 1))
+        memberships = random_memberships(rng, n)
+        by_row, similarity = drawn_labels(rng, memberships), similarity_by_loop(memberships)
+        every = all_partitions(n)
+        losses: dict[str, Loss] = {"vi": ExpectedInformation(by_row), "binder": ExpectedBinder(similarity)}
+        least = {"vi": expected_information(every, by_row).min(), "binder": expected_binder(every, similarity).min()}
+        for name, loss in losses.items():
+            starts = [*best_drawn(loss, by_row, n), *best_cut(loss, similarity, n), *[np.full(n, -1)] * 14]
+            found = find_partition(loss, starts, n, np.random.default_rng(0))
+            n_found[name] += loss.expected(found) < least[name] + 1e-10
+    return {name: n / n_posteriors for name, n in n_found.items()}

@@ -1,0 +1,230 @@
+"""partition: the clustering that the posterior stands for best, how far around it the posterior reaches, and where EM's lies."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayesgmm.data import check_count, check_probability, check_seed
+from bayesgmm.em.result import EMResult
+from bayesgmm.errors import InputError
+from bayesgmm.partitions.ball import CredibleBall, credible_ball, entry_level
+from bayesgmm.partitions.from_draws import labels_of_draws, similarity_of_draws
+from bayesgmm.partitions.losses import (
+    DrawnLabels,
+    ExpectedBinder,
+    ExpectedInformation,
+    Labels,
+    Loss,
+    LossName,
+    distances,
+    ordered,
+)
+from bayesgmm.partitions.search import N_POLISHED, best_cut, best_drawn, find_partition
+from bayesgmm.posterior.schema import Draws, em_of, observed_matrix, raw_posterior, recorded_draws
+from bayesgmm.posterior.similarity import MAX_BYTES, refuse_too_large
+from bayesgmm.progress import progress_bars
+
+Array = NDArray[np.float64]
+
+ROWS_TO_LINK = 4000
+"""Up to so many rows a start is cut from the average linkage of 1 - similarity."""
+N_ROOMY = 20
+"""Clusters that a partition may have under "vi" in any case; twice the number of components, if that is more."""
+NAMES = {"vi": "variation of information", "binder": "Binder's loss"}
+UNITS = {"vi": " bits", "binder": ""}
+
+
+@dataclass(frozen=True, eq=False)
+class EMPlace:
+    """Where EM's partition, every row with its most probable component, lies in the posterior.
+
+    Attributes
+    ----------
+    labels : (N,)
+        Ordered by size.
+    expected_loss : float
+        As of the point estimate, which has the least.
+    distance : float
+        From the point estimate.
+    level : float
+        Share of the drawn partitions that are nearer to the point estimate: EM's is in `credible_ball(prob)` exactly if prob is
+        larger.
+    """
+
+    labels: Labels
+    expected_loss: float
+    distance: float
+    level: float
+
+    @property
+    def n_clusters(self) -> int:
+        return int(self.labels.max()) + 1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Partition:
+    """A point estimate of the partition of the rows, with the drawn partitions around it.
+
+    Attributes
+    ----------
+    labels : (N,)
+        0, 1, ... from the largest cluster to the smallest, ties by their first rows.
+    loss : "vi" or "binder"
+    expected_loss : float
+        Posterior expectation of the distance between the estimate and the partition of the rows.
+    z : (S, N)
+        One allocation for each posterior draw, drawn from its memberships; labels as in the draw.
+    distances : (S,)
+        Of the drawn partitions from the estimate, rounded to 12 decimals. Under "vi" their mean is the expected loss; under
+        "binder" only up to the noise of drawing the allocations, which the expected loss is free of.
+    em : EMPlace or None
+        Where EM's partition lies, if the tree carries an EM fit.
+    """
+
+    labels: Labels
+    loss: LossName
+    expected_loss: float
+    z: DrawnLabels
+    distances: Array
+    em: EMPlace | None
+
+    @property
+    def n_clusters(self) -> int:
+        return int(self.labels.max()) + 1
+
+    def credible_ball(self, prob: float = 0.95) -> CredibleBall:
+        """The smallest ball around the estimate with at least `prob` of the drawn partitions, and its bounds."""
+        return credible_ball(self.z.T, self.distances, check_probability(prob, "prob"))
+
+    @property
+    def summary(self) -> str:
+        """A few sentences."""
+        ball, unit = self.credible_ball(), UNITS[self.loss]
+        sizes = ", ".join(str(size) for size in np.bincount(self.labels)[:8]) + (", ..." if self.n_clusters > 8 else "")
+        fewest, most = ball.n_clusters
+        between = _counted(fewest, "cluster") if fewest == most else f"{fewest} to {most} clusters"
+        expected = f"expected {NAMES[self.loss]} {self.expected_loss:.4g}{unit}"
+        sentences = [
+            f"{_counted(self.n_clusters, 'cluster')} of {sizes} rows: {expected}.",
+            f"The 95% credible ball has radius {ball.radius:.4g}{unit}; partitions in it have {between}.",
+        ]
+        if self.em is not None:
+            sentences.append(self._about_em(self.em))
+        return " ".join(sentences)
+
+    def _about_em(self, em: EMPlace) -> str:
+        unit = UNITS[self.loss]
+        if em.distance == 0.0:
+            return "EM's partition is the same."
+        place = f"{em.level:.0%} of the drawn partitions are nearer" if em.level < 1 else "all drawn partitions are nearer"
+        return (
+            f"EM's partition ({_counted(em.n_clusters, 'cluster')}) is {em.distance:.4g}{unit} away and has expected loss "
+            f"{em.expected_loss:.4g}{unit}; {place}."
+        )
+
+    def __repr__(self) -> str:
+        return f"Partition({self.summary})"
+
+    def to_dataset(self) -> xr.Dataset:
+        """Over obs: ``label``, and ``em_label`` where there is an EM fit; over sample: ``distance``, and ``z`` with obs."""
+        variables: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
+            "label": (("obs",), self.labels),
+            "z": (("sample", "obs"), self.z),
+            "distance": (("sample",), self.distances),
+        }
+        attrs: dict[str, Any] = {"loss": self.loss, "expected_loss": self.expected_loss}
+        if self.em is not None:
+            variables["em_label"] = (("obs",), self.em.labels)
+            attrs |= {"em_expected_loss": self.em.expected_loss, "em_distance": self.em.distance, "em_level": self.em.level}
+        coords = {"obs": np.arange(len(self.labels)), "sample": np.arange(len(self.z))}
+        return xr.Dataset(variables, coords=coords, attrs=attrs)
+
+
+def partition(
+    tree: xr.DataTree,
+    *,
+    loss: LossName = "vi",
+    seed: int | np.random.Generator = 0,
+    n_starts: int = 16,
+    max_clusters: int | None = None,
+    progress: bool | None = None,
+) -> Partition:
+    """The partition of the rows with the least posterior expected loss.
+
+    Parameters
+    ----------
+    tree : DataTree
+        From any sampler; relabelled or not, as a permutation of the components changes no partition.
+    loss : "vi" or "binder"
+        Variation of information in bits, its expectation the mean over the drawn partitions; or Binder's loss with equal costs,
+        its expectation from the similarity matrix, scaled as in salso: 2 / N^2 times the number of pairs that differ.
+    seed : int or Generator
+        For drawing an allocation for each posterior draw, and for the search. The same tree and number give the same result.
+    n_starts : int
+        Local searches: from EM's partition, the best drawn one and the best cut of average linkage, as far as there are such; the
+        others allocate rows one after another in random order.
+    max_clusters : int, optional
+        Most clusters that the partition may have. By default 20, or twice the number of components if that is more, under "vi";
+        no bound under "binder".
+    progress : bool, optional
+        Show progress; by default when standard error is a terminal.
+
+    Raises
+    ------
+    InputError
+        If an argument is not one of the above, or under "binder" if the similarity matrix would take more than 4 GiB.
+    """
+    if loss not in NAMES:
+        raise InputError(f"partition: loss is {loss!r}; choose 'vi' or 'binder'")
+    rng, n_starts = np.random.default_rng(check_seed(seed)), check_count(n_starts, "n_starts")
+    X, draws = observed_matrix(tree), recorded_draws(tree, raw_posterior(tree))
+    limit = _max_clusters(max_clusters, loss, len(X), draws.weights.shape[1])
+    if loss == "binder":
+        refuse_too_large(len(X), MAX_BYTES)
+    by_row = labels_of_draws(X, *draws, rng)
+    em_labels = _em_labels(em_of(tree), X)
+    objective, starts = _starts(loss, X, draws, by_row, em_labels, limit)
+    unplaced = np.full(len(X), -1, dtype=np.intp)
+    starts = [*starts, *[unplaced] * n_starts][:n_starts]
+    with progress_bars(progress) as bars:
+        task = bars.add_task("searching partitions", total=n_starts + N_POLISHED, note="")
+        labels = find_partition(objective, starts, limit, rng, lambda: bars.advance(task))
+    to_estimate = distances(labels, by_row, loss)
+    em = None if em_labels is None else _place(em_labels, objective, labels, to_estimate, loss)
+    return Partition(labels, loss, objective.expected(labels), by_row.T, to_estimate, em)
+
+
+def _max_clusters(max_clusters: int | None, loss: LossName, n_samples: int, n_components: int) -> int:
+    if max_clusters is not None:
+        return min(check_count(max_clusters, "max_clusters"), n_samples)
+    return n_samples if loss == "binder" else min(max(N_ROOMY, 2 * n_components), n_samples)
+
+
+def _em_labels(em: EMResult | None, X: Array) -> Labels | None:
+    return None if em is None else ordered(em.responsibilities(X).argmax(axis=1))
+
+
+def _starts(
+    loss: LossName, X: Array, draws: Draws, by_row: DrawnLabels, em_labels: Labels | None, limit: int
+) -> tuple[Loss, list[Labels]]:
+    """What is to be minimised, and partitions to start from, of at most `limit` clusters."""
+    matrix = similarity_of_draws(X, *draws) if loss == "binder" or len(X) <= ROWS_TO_LINK else None
+    objective: Loss = ExpectedBinder(matrix) if loss == "binder" and matrix is not None else ExpectedInformation(by_row)
+    starts = [] if em_labels is None or em_labels.max() >= limit else [em_labels]
+    starts += best_drawn(objective, by_row, limit)
+    if matrix is not None and len(X) <= ROWS_TO_LINK:
+        starts += best_cut(objective, matrix, min(limit, N_ROOMY))
+    return objective, starts
+
+
+def _place(em_labels: Labels, objective: Loss, labels: Labels, to_estimate: Array, loss: LossName) -> EMPlace:
+    one = em_labels[:, None].astype(np.min_scalar_type(int(em_labels.max())))
+    distance = float(distances(labels, one, loss)[0])
+    return EMPlace(em_labels, objective.expected(em_labels), distance, entry_level(to_estimate, distance))
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"

@@ -1,0 +1,26 @@
+import numpy as np
+
+from bayesgmm.kernels.partitions import count_pairs, draw_labels
+
+
+def test_pairs_are_counted_and_rows_without_a_place_are_not():
+    rng = np.random.default_rng(1)
+    labels, by_row = rng.integers(-1, 3, 40), rng.integers(0, 4, (40, 6)).astype(np.uint8)
+    counts = np.zeros((6, 4, 3), dtype=np.int32)
+    count_pairs(labels, by_row, counts)
+    for s in range(6):
+        for k in range(4):
+            for c in range(3):
+                assert counts[s, k, c] == ((by_row[:, s] == k) & (labels == c)).sum()
+
+
+def test_labels_are_drawn_by_inversion():
+    """Label k where u is between the sums of the memberships before k and up to k; the last where rounding leaves u above all."""
+    memberships = np.array([[[0.2, 0.5, 0.3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5 - 1e-9, 0.0]]])
+    by_row = np.zeros((4, 2), dtype=np.uint8)
+    draw_labels(memberships, np.array([[0.7, 0.999, 0.0, 1 - 1e-10]]), by_row, 1)
+    np.testing.assert_array_equal(by_row, [[0, 2], [0, 0], [0, 1], [0, 2]])
+    u = np.linspace(0, 1, 1000, endpoint=False)[:, None] * np.ones(1)
+    by_row = np.zeros((1, 1000), dtype=np.uint8)
+    draw_labels(np.tile(memberships[:, :1], (1000, 1, 1)), u, by_row, 0)
+    np.testing.assert_array_equal(np.bincount(by_row[0]), [200, 500, 300])
