@@ -1,6 +1,7 @@
 """Claim: from 2000 draws for 2000 rows to the partition of least expected variation of information in under 30 s on two cores.
 
-Exact over the draws, from the tree on: allocations drawn, similarity matrix for one of the starts, 16 searches, the best polished.
+Exact over the draws, from the tree on: allocations drawn, similarity matrix for one of the starts, 16 searches, the best
+polished.
 The draws are independent ones around six components that overlap, as spread as those of a posterior given the memberships.
 Run: uv run python benchmarks/partitions_take_seconds.py
 """

@@ -24,6 +24,8 @@ Labels = NDArray[np.intp]
 DrawnLabels = NDArray[np.unsignedinteger]
 LossName = Literal["vi", "binder"]
 
+N_FIRST = 250
+"""Draws of the first stage of a descent, about."""
 DECIMALS = 12
 """Distances are rounded to so many, so that one partition under two labellings is at one distance."""
 
@@ -51,12 +53,19 @@ class ExpectedInformation:
     def n_labels(self) -> int:
         return int(self.by_row.max()) + 1
 
+    @cached_property
+    def stages(self) -> tuple[DrawnLabels, ...]:
+        """What is descended on: where there are many draws, first some of them, which brings most rows to their places."""
+        step = self.by_row.shape[1] // N_FIRST
+        return (self.by_row,) if step < 2 else (np.ascontiguousarray(self.by_row[:, ::step]), self.by_row)
+
     def expected(self, labels: Labels) -> float:
         return float(distances(labels, self.by_row, "vi").mean())
 
     def descend(self, labels: Labels, order: Labels, max_clusters: int) -> Labels:
-        labels = labels.copy()
-        descend_information(labels, order, self.by_row, self.n_labels, max_clusters, terms_of_information(len(labels) + 1))
+        labels, terms = labels.copy(), terms_of_information(len(labels) + 1)
+        for by_row in self.stages:
+            descend_information(labels, order, by_row, self.n_labels, max_clusters, terms)
         return labels
 
 

@@ -119,10 +119,10 @@ class Partition:
         unit = UNITS[self.loss]
         if em.distance == 0.0:
             return "EM's partition is the same."
-        place = f"{em.level:.0%} of the drawn partitions are nearer" if em.level < 1 else "all drawn partitions are nearer"
+        place = f"enters the credible ball at level {em.level:.3g}" if em.level < 1 else "is farther than every drawn partition"
         return (
-            f"EM's partition ({_counted(em.n_clusters, 'cluster')}) is {em.distance:.4g}{unit} away and has expected loss "
-            f"{em.expected_loss:.4g}{unit}; {place}."
+            f"EM's partition ({_counted(em.n_clusters, 'cluster')}) is {em.distance:.4g}{unit} away, has expected loss "
+            f"{em.expected_loss:.4g}{unit}, and {place}."
         )
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bayesgmm.partitions import losses as module
 from bayesgmm.partitions.losses import ExpectedBinder, ExpectedInformation, distances
 from bayesgmm.partitions.search import best_cut, best_drawn, find_partition
 from tests.partitions.posteriors import all_partitions, drawn_labels, random_memberships, share_of_optima, similarity_by_loop
@@ -34,8 +35,11 @@ def test_most_clusters_are_kept_to(seed):
         assert loss.expected(found) == pytest.approx(min(map(loss.expected, allowed)), abs=1e-11)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_no_move_and_no_merge_improves(seed):
+@pytest.mark.parametrize("n_first", [250, 1])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_move_and_no_merge_improves(seed, n_first, monkeypatch):
+    """Whether all draws are descended on at once, or a few of them first."""
+    monkeypatch.setattr(module, "N_FIRST", n_first)
     rng = np.random.default_rng(seed)
     _, _, losses = both_losses(rng, 15)
     for loss in losses:

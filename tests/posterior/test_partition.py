@@ -118,7 +118,9 @@ def test_said_in_words(found):
     assert "EM's partition is the same." in same.summary
     far = dataclasses.replace(found, em=dataclasses.replace(found.em, distance=9.0, level=1.0))
     assert f"is 9{unit} away" in far.summary
-    assert "all drawn partitions are nearer" in far.summary
+    assert "is farther than every drawn partition" in far.summary
+    between = dataclasses.replace(found, em=dataclasses.replace(found.em, distance=0.1, level=0.125))
+    assert "enters the credible ball at level 0.125." in between.summary
     assert "EM" not in dataclasses.replace(found, em=None).summary
 
 
