@@ -40,6 +40,7 @@ class Loss(Protocol):
         """A partition that no move of one row and no merge of two clusters improves.
 
         Rows are taken in the given order; those with label -1 have no place yet. Labels are below max_clusters, before and after.
+        Where all rows have a place, the result is no worse.
         """
 
 
@@ -55,7 +56,7 @@ class ExpectedInformation:
 
     @cached_property
     def stages(self) -> tuple[DrawnLabels, ...]:
-        """What is descended on: where there are many draws, first some of them, which brings most rows to their places."""
+        """What rows without a place are placed by: where there are many draws, first some of them, which settles most rows."""
         step = self.by_row.shape[1] // N_FIRST
         return (self.by_row,) if step < 2 else (np.ascontiguousarray(self.by_row[:, ::step]), self.by_row)
 
@@ -64,7 +65,7 @@ class ExpectedInformation:
 
     def descend(self, labels: Labels, order: Labels, max_clusters: int) -> Labels:
         labels, terms = labels.copy(), terms_of_information(len(labels) + 1)
-        for by_row in self.stages:
+        for by_row in self.stages if labels.min() < 0 else (self.by_row,):
             descend_information(labels, order, by_row, self.n_labels, max_clusters, terms)
         return labels
 
