@@ -24,6 +24,8 @@ Labels = NDArray[np.intp]
 DrawnLabels = NDArray[np.unsignedinteger]
 LossName = Literal["vi", "binder"]
 
+BYTES_AT_ONCE = 128 * 2**20
+"""Memory for the sizes of the intersections of one partition with some of the drawn ones."""
 N_FIRST = 250
 """Draws of the first stage of a descent, about."""
 DECIMALS = 12
@@ -106,12 +108,17 @@ TERMS = {"vi": terms_of_information, "binder": terms_of_pairs}
 
 def distances(labels: Labels, by_row: DrawnLabels, loss: LossName) -> Array:
     """Distance (S,) of one partition (N,) from each of the drawn ones, which come by rows (N, S)."""
+    n_labels, n_clusters = int(by_row.max()) + 1, int(labels.max()) + 1
+    n_at_once = max(BYTES_AT_ONCE // (12 * n_labels * n_clusters), 1)
     terms = TERMS[loss](len(labels))
-    counts = np.zeros((by_row.shape[1], int(by_row.max()) + 1, int(labels.max()) + 1), dtype=np.int32)
-    count_pairs(labels, by_row, counts)
-    own, drawn = terms[np.bincount(labels)].sum(), terms[counts.sum(axis=2)].sum(axis=1)
-    both = terms[counts].sum(axis=(1, 2))
-    return np.round((own + drawn - 2 * both) / len(labels), DECIMALS) + 0.0
+    out = np.full(by_row.shape[1], terms[np.bincount(labels)].sum())
+    for first in range(0, len(out), n_at_once):
+        some = np.ascontiguousarray(by_row[:, first : first + n_at_once])
+        counts = np.zeros((some.shape[1], n_labels, n_clusters), dtype=np.int32)
+        count_pairs(labels, some, counts)
+        drawn, both = terms[counts.sum(axis=2)].sum(axis=1), terms[counts].sum(axis=(1, 2))
+        out[first : first + n_at_once] += drawn - 2 * both
+    return np.round(out / len(labels), DECIMALS) + 0.0  # no negative zeros
 
 
 def ordered(labels: NDArray[np.integer]) -> Labels:

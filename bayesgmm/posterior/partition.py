@@ -29,8 +29,8 @@ from bayesgmm.progress import progress_bars
 
 Array = NDArray[np.float64]
 
-ROWS_TO_LINK = 4000
-"""Up to so many rows a start is cut from the average linkage of 1 - similarity."""
+ROWS_TO_LINK, DRAWS_TO_LINK = 4000, 250
+"""Up to so many rows a start is cut from the average linkage of 1 - similarity, under "vi" that of about so many draws."""
 N_ROOMY = 20
 """Clusters that a partition may have under "vi" in any case; twice the number of components, if that is more."""
 NAMES = {"vi": "variation of information", "binder": "Binder's loss"}
@@ -211,11 +211,14 @@ def _starts(
     loss: LossName, X: Array, draws: Draws, by_row: DrawnLabels, em_labels: Labels | None, limit: int
 ) -> tuple[Loss, list[Labels]]:
     """What is to be minimised, and partitions to start from, of at most `limit` clusters."""
-    matrix = similarity_of_draws(X, *draws) if loss == "binder" or len(X) <= ROWS_TO_LINK else None
-    objective: Loss = ExpectedBinder(matrix) if loss == "binder" and matrix is not None else ExpectedInformation(by_row)
+    objective: Loss = ExpectedInformation(by_row) if loss == "vi" else ExpectedBinder(similarity_of_draws(X, *draws))
     starts = [] if em_labels is None or em_labels.max() >= limit else [em_labels]
     starts += best_drawn(objective, by_row, limit)
-    if matrix is not None and len(X) <= ROWS_TO_LINK:
+    if len(X) <= ROWS_TO_LINK:
+        step = max(len(draws.weights) // DRAWS_TO_LINK, 1)
+        matrix = (
+            objective.similarity if isinstance(objective, ExpectedBinder) else similarity_of_draws(X, *(a[::step] for a in draws))
+        )
         starts += best_cut(objective, matrix, min(limit, N_ROOMY))
     return objective, starts
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bayesgmm.partitions import losses as module
 from bayesgmm.partitions.losses import ExpectedBinder, ExpectedInformation, distances, ordered
 from tests.partitions.posteriors import (
     all_partitions,
@@ -63,6 +64,15 @@ def test_distances_are_what_they_are_called(two):
     sizes_a, sizes_b, sizes_both = together_a.sum(axis=1), together_b.sum(axis=1), (together_a & together_b).sum(axis=1)
     information = np.log2(sizes_a / sizes_both).mean() + np.log2(sizes_b / sizes_both).mean()  # H(b | a) + H(a | b)
     assert distance(a, b, "vi") == pytest.approx(information, abs=1e-11)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_blocks_of_draws_do_not_matter(loss, monkeypatch):
+    rng = np.random.default_rng(0)
+    labels, by_row = rng.integers(0, 4, 30), rng.integers(0, 3, (30, 50)).astype(np.uint8)
+    whole = distances(labels, by_row, loss)
+    monkeypatch.setattr(module, "BYTES_AT_ONCE", 7 * 12 * 4 * 3)
+    np.testing.assert_array_equal(distances(labels, by_row, loss), whole)
 
 
 def test_known_values():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayesgmm as bg
 from bayesgmm.kernels import reference as twin
@@ -65,13 +66,13 @@ def test_chunks_do_not_matter(tree, monkeypatch):
 
 
 def test_rounding_enters(tree):
-    """A resolution makes the components wider and the pairs less sure."""
-    rounded = tree.copy()
-    rounded["constant_data"] = (
-        bg.relabel(tree)["observed_data"].to_dataset().drop_vars("X").assign(resolution=("feature", [3.0, 3.0]))
-    )
-    sure, less = similarity(tree).values, similarity(rounded).values
-    assert abs(less - 0.5).mean() < abs(sure - 0.5).mean()
+    """Under a resolution h the covariances of the data are larger by h^2 / 12."""
+    h = np.array([3.0, 1.0])
+    rounded = tree.assign(constant_data=xr.DataTree(xr.Dataset({"resolution": ("feature", h)})))
+    posterior = tree["posterior"].to_dataset()
+    wider = tree.assign(posterior=xr.DataTree(posterior.assign(covariances=posterior["covariances"] + np.diag(h**2) / 12)))
+    np.testing.assert_allclose(similarity(rounded).values, similarity(wider).values, rtol=1e-12)
+    assert abs(similarity(rounded).values - similarity(tree).values).max() > 0.1
 
 
 def test_a_matrix_too_large_is_refused_with_its_size(tree):
