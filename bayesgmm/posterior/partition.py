@@ -119,7 +119,8 @@ class Partition:
         unit = UNITS[self.loss]
         if em.distance == 0.0:
             return "EM's partition is the same."
-        place = f"enters the credible ball at level {em.level:.3g}" if em.level < 1 else "is farther than every drawn partition"
+        among = {0.0: "is as near as the nearest drawn partition or nearer", 1.0: "is farther than every drawn partition"}
+        place = among.get(em.level, f"enters the credible ball at level {em.level:.3g}")
         return (
             f"EM's partition ({_counted(em.n_clusters, 'cluster')}) is {em.distance:.4g}{unit} away, has expected loss "
             f"{em.expected_loss:.4g}{unit}, and {place}."
@@ -157,7 +158,7 @@ def partition(
     Parameters
     ----------
     tree : DataTree
-        From any sampler; relabelled or not, as a permutation of the components changes no partition.
+        From any sampler; relabelled or not, as the names of the components play no role.
     loss : "vi" or "binder"
         Variation of information in bits, its expectation the mean over the drawn partitions; or Binder's loss with equal costs,
         its expectation from the similarity matrix, scaled as in salso: 2 / N^2 times the number of pairs that differ.
@@ -185,10 +186,11 @@ def partition(
     if loss == "binder":
         refuse_too_large(len(X), MAX_BYTES)
     by_row = labels_of_draws(X, *draws, rng)
+    objective: Loss = ExpectedInformation(by_row) if loss == "vi" else ExpectedBinder(similarity_of_draws(X, *draws))
     em_labels = _em_labels(em_of(tree), X)
-    objective, starts = _starts(loss, X, draws, by_row, em_labels, limit)
-    unplaced = np.full(len(X), -1, dtype=np.intp)
-    starts = [*starts, *[unplaced] * n_starts][:n_starts]
+    of_em = [] if em_labels is None or em_labels.max() >= limit else [em_labels]
+    at_random = [np.full(len(X), -1, dtype=np.intp)] * n_starts
+    starts = [*of_em, *best_drawn(objective, by_row, limit), *_cut_start(objective, X, draws, limit), *at_random][:n_starts]
     with progress_bars(progress) as bars:
         task = bars.add_task("searching partitions", total=n_starts + N_POLISHED, note="")
         labels = find_partition(objective, starts, limit, rng, lambda: bars.advance(task))
@@ -207,20 +209,16 @@ def _em_labels(em: EMResult | None, X: Array) -> Labels | None:
     return None if em is None else ordered(em.responsibilities(X).argmax(axis=1))
 
 
-def _starts(
-    loss: LossName, X: Array, draws: Draws, by_row: DrawnLabels, em_labels: Labels | None, limit: int
-) -> tuple[Loss, list[Labels]]:
-    """What is to be minimised, and partitions to start from, of at most `limit` clusters."""
-    objective: Loss = ExpectedInformation(by_row) if loss == "vi" else ExpectedBinder(similarity_of_draws(X, *draws))
-    starts = [] if em_labels is None or em_labels.max() >= limit else [em_labels]
-    starts += best_drawn(objective, by_row, limit)
-    if len(X) <= ROWS_TO_LINK:
+def _cut_start(objective: Loss, X: Array, draws: Draws, limit: int) -> list[Labels]:
+    """The best cut of average linkage, if there are few enough rows for it."""
+    if len(X) > ROWS_TO_LINK:
+        return []
+    if isinstance(objective, ExpectedBinder):
+        matrix = objective.similarity
+    else:
         step = max(len(draws.weights) // DRAWS_TO_LINK, 1)
-        matrix = (
-            objective.similarity if isinstance(objective, ExpectedBinder) else similarity_of_draws(X, *(a[::step] for a in draws))
-        )
-        starts += best_cut(objective, matrix, min(limit, N_ROOMY))
-    return objective, starts
+        matrix = similarity_of_draws(X, *(array[::step] for array in draws))
+    return best_cut(objective, matrix, min(limit, N_ROOMY))
 
 
 def _place(em_labels: Labels, objective: Loss, labels: Labels, to_estimate: Array, loss: LossName) -> EMPlace:

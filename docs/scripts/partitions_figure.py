@@ -6,6 +6,7 @@ python docs/scripts/partitions_figure.py [docs/theory/partitions.png]
 
 # ruff: noqa: T201 - a script talks to its reader
 import sys
+import textwrap
 import warnings
 
 import numpy as np
@@ -51,16 +52,16 @@ def table(tree, found):
 
 def balls(result):
     """Radius and bounds of the credible balls, and EM's place."""
-    print(f"\n{result!r}")
-    for prob in (0.5, 0.8, 0.95):
+    print("\n" + textwrap.fill(repr(result), 120))
+    for prob in (0.5, 0.95):
         ball = result.credible_ball(prob)
-        fewest, most = ball.n_clusters
-        print(
-            f"ball({prob}): radius {ball.radius:.3f}, horizontal {sizes(ball.horizontal[0])}, "
-            f"upper vertical at {ball.upper_distance:.3f} with {fewest}: {sizes(ball.upper_vertical[0])}, "
-            f"lower vertical at {ball.lower_distance:.3f} with {most}: {sizes(ball.lower_vertical[0])}"
-        )
-    print(f"EM: distance {result.em.distance:.3f}, level {result.em.level:.4f}")
+        print(f"ball({prob}): radius {ball.radius:.3f}, {ball.level:.3f} of the draws")
+        for name, partitions, distance in (
+            ("horizontal", ball.horizontal, ball.radius),
+            ("upper vertical", ball.upper_vertical, ball.upper_distance),
+            ("lower vertical", ball.lower_vertical, ball.lower_distance),
+        ):
+            print(f"    {name:15s} at {distance:.3f}: {' or '.join(sizes(labels) for labels in partitions)}")
 
 
 def main():

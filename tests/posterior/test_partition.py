@@ -119,6 +119,8 @@ def test_said_in_words(found):
     far = dataclasses.replace(found, em=dataclasses.replace(found.em, distance=9.0, level=1.0))
     assert f"is 9{unit} away" in far.summary
     assert "is farther than every drawn partition" in far.summary
+    near = dataclasses.replace(found, em=dataclasses.replace(found.em, distance=0.1, level=0.0))
+    assert "as near as the nearest drawn partition or nearer" in near.summary
     between = dataclasses.replace(found, em=dataclasses.replace(found.em, distance=0.1, level=0.125))
     assert "enters the credible ball at level 0.125." in between.summary
     assert "EM" not in dataclasses.replace(found, em=None).summary
