@@ -33,6 +33,7 @@ from .model.prior_predictive import sample_prior
 from .model.priors import Priors
 from .model.sample import sample
 from .params import MixtureParams
+from .partitions.ball import CredibleBall
 from .plots.calibration import plot_calibration
 from .plots.density import plot_density
 from .plots.diagnostics import plot_diagnostics
@@ -43,10 +44,14 @@ from .plots.modes import plot_modes
 from .plots.predictive import plot_predictive
 from .plots.prior_predictive import plot_prior_predictive
 from .plots.selection import plot_selection
+from .plots.similarity import plot_similarity
 from .posterior.assignments import assignments, flips
+from .posterior.conditions import Condition
 from .posterior.diagnose import Diagnosis, diagnose
+from .posterior.partition import EMPlace, Partition, partition
 from .posterior.pool import chain_weights, pool
 from .posterior.relabel import relabel
+from .posterior.similarity import similarity
 from .report.html import render_report, write_report
 from .report.terminal import print_summary
 
@@ -56,10 +61,13 @@ __all__ = [
     "BayesGMMError",
     "Calibration",
     "Comparison",
+    "Condition",
     "ConjugatePrior",
+    "CredibleBall",
     "Dataset",
     "Diagnosis",
     "EMMode",
+    "EMPlace",
     "EMResult",
     "EMRun",
     "EMStatus",
@@ -70,6 +78,7 @@ __all__ = [
     "InternalError",
     "MissingDependencyError",
     "MixtureParams",
+    "Partition",
     "PriorWarning",
     "Priors",
     "SamplingError",
@@ -92,6 +101,7 @@ __all__ = [
     "load_faithful",
     "load_galaxies",
     "load_iris",
+    "partition",
     "plot_calibration",
     "plot_density",
     "plot_diagnostics",
@@ -102,6 +112,7 @@ __all__ = [
     "plot_predictive",
     "plot_prior_predictive",
     "plot_selection",
+    "plot_similarity",
     "pool",
     "print_summary",
     "relabel",
@@ -110,6 +121,7 @@ __all__ = [
     "sample_prior",
     "save",
     "select",
+    "similarity",
     "standard_errors",
     "write_report",
 ]

@@ -23,6 +23,7 @@ from bayesgmm.partitions.losses import (
     ordered,
 )
 from bayesgmm.partitions.search import N_POLISHED, best_cut, best_drawn, find_partition
+from bayesgmm.posterior.pool import warn_unless_pooled
 from bayesgmm.posterior.schema import Draws, em_of, observed_matrix, raw_posterior, recorded_draws
 from bayesgmm.posterior.similarity import MAX_BYTES, refuse_too_large
 from bayesgmm.progress import progress_bars
@@ -173,6 +174,11 @@ def partition(
     progress : bool, optional
         Show progress; by default when standard error is a terminal.
 
+    Warns
+    -----
+    SamplingWarning
+        If the chains are steady in different modes, and were not weighed (`chain_weights`, `pool`).
+
     Raises
     ------
     InputError
@@ -185,6 +191,7 @@ def partition(
     limit = _max_clusters(max_clusters, loss, len(X), draws.weights.shape[1])
     if loss == "binder":
         refuse_too_large(len(X), MAX_BYTES)
+    warn_unless_pooled(tree, "partition")
     by_row = labels_of_draws(X, *draws, rng)
     objective: Loss = ExpectedInformation(by_row) if loss == "vi" else ExpectedBinder(similarity_of_draws(X, *draws))
     em_labels = _em_labels(em_of(tree), X)

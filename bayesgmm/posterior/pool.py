@@ -17,12 +17,16 @@ from bayesgmm.posterior.conditions import Condition
 from bayesgmm.posterior.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.invariants import invariants
 from bayesgmm.posterior.problems import NOTABLE
-from bayesgmm.posterior.schema import SAMPLE_DIMS, observed_matrix, pointwise_log_likelihood, raw_posterior, recorded_draws
+from bayesgmm.posterior.schema import (
+    POOLED,
+    SAMPLE_DIMS,
+    observed_matrix,
+    pointwise_log_likelihood,
+    raw_posterior,
+    recorded_draws,
+)
 
 Array = NDArray[np.float64]
-
-POOLED = "pooled"
-"""Attribute of trees whose chains were weighed: how."""
 
 
 def chain_weights(tree: xr.DataTree, *, method: Literal["stacking", "evidence"] = "stacking") -> pd.DataFrame:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.posterior.schema import SQUARE, observed_matrix, raw_posterior, resolution_of
+from bayesgmm.posterior.schema import POOLED, SQUARE, observed_matrix, raw_posterior, resolution_of
 
 NEGLIGIBLE = 0.01
 """A mode with a smaller share of the posterior, by Laplace's estimate, is not one to report draws from unsaid."""
@@ -20,11 +20,12 @@ COLLAPSED = 1e-4
 
 
 def sampling_problems(tree: xr.DataTree) -> list[str]:
-    """Interruption, divergences, tree depth, energy, modes and collapsed components; empty if there is none of these."""
+    """Interruption, pooling, divergences, tree depth, energy, modes and collapsed components; empty if there is none of these."""
     stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
     modes = tree["modes"].to_dataset() if "modes" in tree.children else xr.Dataset()
     return [
         *(["sampling was interrupted: the draws are those made by then"] if tree.attrs.get("interrupted", 0) else []),
+        *([f"R-hat and effective sample sizes say nothing here: {tree.attrs[POOLED]}"] if POOLED in tree.attrs else []),
         *_of_trajectories(stats),
         *_of_energy(stats),
         *(_of_modes(modes) if "visited" in modes else []),

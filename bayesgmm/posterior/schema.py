@@ -17,6 +17,9 @@ CLUSTER = (*SAMPLE_DIMS, "cluster")
 FEATURE = (*CLUSTER, "feature")
 SQUARE = (*FEATURE, "feature_bis")
 
+POOLED = "pooled"
+"""Attribute of trees whose draws were taken from the chains with chosen weights: how."""
+
 
 class Draws(NamedTuple):
     """Posterior draws with chains end to end: weights (S, K), means (S, K, D), scale_trils (S, K, D, D).

@@ -5,6 +5,7 @@ import xarray as xr
 from bayesgmm.data import check_count
 from bayesgmm.errors import InputError
 from bayesgmm.partitions.from_draws import similarity_of_draws
+from bayesgmm.posterior.pool import warn_unless_pooled
 from bayesgmm.posterior.schema import observed_matrix, raw_posterior, recorded_draws
 
 MAX_BYTES = 4 * 2**30
@@ -27,6 +28,11 @@ def similarity(tree: xr.DataTree, *, max_bytes: int = MAX_BYTES) -> xr.DataArray
         parameters the allocations of two rows are independent, so no allocation has to be drawn, and the only Monte-Carlo error
         is that of the parameters' draws. mcclust's `comp.psm` and salso's `psm` take the share of drawn allocations instead.
 
+    Warns
+    -----
+    SamplingWarning
+        If the chains are steady in different modes, and were not weighed (`chain_weights`, `pool`).
+
     Raises
     ------
     InputError
@@ -34,6 +40,7 @@ def similarity(tree: xr.DataTree, *, max_bytes: int = MAX_BYTES) -> xr.DataArray
     """
     X = observed_matrix(tree)
     refuse_too_large(len(X), check_count(max_bytes, "max_bytes"))
+    warn_unless_pooled(tree, "similarity")
     matrix = similarity_of_draws(X, *recorded_draws(tree, raw_posterior(tree)))
     rows = range(len(X))
     return xr.DataArray(matrix, dims=("obs", "obs_bis"), coords={"obs": rows, "obs_bis": rows}, name="similarity")

@@ -77,6 +77,20 @@ def test_pooled_draws_have_the_weights(stuck):
     assert pooled["posterior"]["chain"].values.tolist() == [0, 1, 2, 3]
 
 
+def test_a_pooled_tree_does_not_pass_for_a_converged_one(stuck):
+    diagnosis = bg.diagnose(bg.pool(stuck, [1, 0, 1, 1], seed=2))
+    assert diagnosis.quantities["r_hat"].max() < 1.02
+    assert not diagnosis.ok
+    assert diagnosis.reasons[0].startswith("R-hat and effective sample sizes say nothing here: draws of chains 0 to 3 taken with")
+
+
+@pytest.mark.parametrize("verb", [bg.similarity, bg.partition])
+def test_verbs_that_take_all_draws_together_say_so(stuck, verb):
+    few = with_groups(stuck, {"posterior": stuck["posterior"].to_dataset().isel(draw=slice(None, None, 5))})
+    with pytest.warns(SamplingWarning, match=f"{verb.__name__} takes the draws of all chains together, but R-hat of .* steady"):
+        verb(few)
+
+
 def test_same_seed_same_pool(stuck):
     first, second = (bg.pool(stuck, [1, 1, 0, 0], seed=3)["posterior"]["weights"].values for _ in range(2))
     np.testing.assert_array_equal(first, second)
