@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-WRITTEN = {"old_faithful": {"density.png", "forest.png", "old_faithful.html", "old_faithful.nc"}, "extend_the_model": set()}
+WRITTEN = {
+    "old_faithful": {"density.png", "forest.png", "old_faithful.html", "old_faithful.nc"},
+    "extend_the_model": set(),
+    "iris_who_belongs_where": {f"iris_{name}.png" for name in ("memberships", "entropy", "calibration", "similarity")},
+    "galaxies_labels_and_partitions": {f"galaxies_{name}.png" for name in ("traces", "modes", "similarity")},
+}
 
 
 @pytest.mark.parametrize("name", WRITTEN)

@@ -9,8 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import binomtest
+from sklearn.metrics import adjusted_rand_score
 
-from bayesgmm.compare.agreement import label_agreement
 from bayesgmm.data import check_count
 from bayesgmm.data.dataset import count_of
 from bayesgmm.errors import InputError
@@ -31,7 +31,7 @@ class Calibration:
     ----------
     scores : DataFrame
         One row per method: brier, log_score (nats, smaller is better for both; inf where a known label has probability 0, in
-        n_ruled_out rows), adjusted_rand, n_misplaced (rows outside the best one-to-one matching of hard clusters to labels) and
+        n_ruled_out rows), adjusted_rand (of the hard clusters), n_misplaced (rows whose most probable label is another) and
         calibration_error.
     reliability : DataFrame
         One row per method and bin of the probability of the most probable label: bin_lower, bin_upper, mean_probability,
@@ -93,6 +93,10 @@ def calibration(memberships: xr.Dataset, known: Any, *, n_bins: int = 10) -> Cal
     The labels choose the matching, so that with few rows all scores are a little too good.
     """
     check_count(n_bins, "n_bins")
+    if "membership" not in memberships:
+        raise InputError(
+            f"calibration needs what assignments returns; the dataset has {', '.join(map(str, memberships)) or 'nothing'}"
+        )
     codes, labels = _coded(known, memberships.sizes["obs"])
     there = codes >= 0
     n_known, n_missing = int(np.count_nonzero(there)), int(np.count_nonzero(~there))
@@ -130,12 +134,12 @@ def _judged(method: str, membership: xr.DataArray, codes: Labels, labels: NDArra
     probabilities = membership.values @ np.eye(len(labels))[label_of]
     bins = _reliability(probabilities, codes, n_bins, ci_prob)
     scores = _scores(probabilities, codes, bins)
-    agreement = label_agreement(codes, {method: membership.values.argmax(axis=1)})
+    scores["adjusted_rand"] = float(adjusted_rand_score(codes, membership.values.argmax(axis=1)))
     n_ruled_out, without = scores["n_ruled_out"], ", ".join(map(str, np.delete(labels, label_of)))
     why = f" (no component stands for {without})" if without else ""
     note = f"{method} gives the known label of {count_of(n_ruled_out, 'row')} a probability of 0{why}: its log score is infinite"
     return _Judged(
-        scores=agreement.assign(**scores)[SCORES],
+        scores=pd.DataFrame([{"method": method, **scores}])[SCORES],
         reliability=bins.assign(method=method)[RELIABILITY],
         matching=pd.DataFrame({"method": method, "cluster": membership["cluster"].values, "label": labels[label_of]}),
         note=note if n_ruled_out else "",
@@ -147,7 +151,7 @@ def _coded(known: Any, n_samples: int) -> tuple[Labels, NDArray[Any]]:
     values = np.asarray(known, dtype=object)
     if values.shape != (n_samples,):
         raise InputError(f"known must hold one label for each of the {n_samples} rows; got shape {values.shape}")
-    codes, labels = pd.factorize(values)
+    codes, labels = pd.factorize(values, sort=True)  # so that the order of the rows decides no tie
     if len(labels) == 0:
         raise InputError(f"known: all {n_samples} labels are missing; nothing can be said against them")
     return codes, labels
@@ -171,13 +175,14 @@ def _scores(probabilities: Array, codes: Labels, bins: pd.DataFrame) -> dict[str
         "brier": float(((probabilities - np.eye(probabilities.shape[1])[codes]) ** 2).sum(axis=1).mean()),
         "log_score": log_score + 0.0,  # no -0
         "calibration_error": float((misses * bins["count"]).sum() / len(codes)),
+        "n_misplaced": int(np.count_nonzero(probabilities.argmax(axis=1) != codes)),
         "n_ruled_out": int(np.count_nonzero(of_known == 0)),
     }
 
 
 def _reliability(probabilities: Array, codes: Labels, n_bins: int, ci_prob: float) -> pd.DataFrame:
     """How often the most probable label is the known one, by its probability."""
-    edges = np.linspace(0.0, 1.0, n_bins + 1)
+    edges = np.arange(n_bins + 1) / n_bins
     probability = probabilities.max(axis=1)
     rows = pd.DataFrame({"probability": probability, "right": probabilities.argmax(axis=1) == codes})
     groups = rows.groupby(np.digitize(probability, edges[1:-1]))

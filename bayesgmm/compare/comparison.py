@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesgmm.compare.calibration import calibration
+from bayesgmm.compare.calibration import Calibration, calibration
 from bayesgmm.compare.findings import write_findings
 from bayesgmm.compare.parameters import parameter_table
 from bayesgmm.compare.predictive import predictive_table
@@ -17,7 +17,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.posterior.assignments import memberships_of
 from bayesgmm.posterior.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.relabel import em_order, relabel
-from bayesgmm.posterior.schema import em_of, group, observed_matrix, resolution_of, with_derived, with_groups
+from bayesgmm.posterior.schema import em_of, group, observed_matrix, resolution_of, with_derived, with_groups, with_log_likelihood
 
 DEFAULT_CI_PROB = 0.95
 
@@ -39,9 +39,8 @@ class Comparison:
         See `bayesgmm.assignments`.
     predictive : DataFrame
         Log-likelihood by EM, log pointwise predictive density, and leave-one-out estimates, in nats: value, standard_error, note.
-    agreement : DataFrame or None
-        Where known labels were given: adjusted Rand index, misplaced rows, Brier score and log score of both methods; see
-        `bayesgmm.calibration`.
+    calibration : Calibration or None
+        Where known labels were given: both methods' memberships against them.
     findings : tuple of str
         What agrees and what does not, in sentences.
     ci_prob : float
@@ -54,9 +53,16 @@ class Comparison:
     parameters: pd.DataFrame
     assignments: xr.Dataset
     predictive: pd.DataFrame
-    agreement: pd.DataFrame | None
+    calibration: Calibration | None
     findings: tuple[str, ...]
     ci_prob: float
+
+    @property
+    def agreement(self) -> pd.DataFrame | None:
+        """Where known labels were given: adjusted Rand index, misplaced rows, Brier and log score of both methods."""
+        if self.calibration is None:
+            return None
+        return self.calibration.scores[["method", "adjusted_rand", "n_misplaced", "brier", "log_score"]]
 
     def __repr__(self) -> str:
         lines = [
@@ -88,14 +94,15 @@ def compare(em: EMResult, tree: xr.DataTree, *, ci_prob: float = DEFAULT_CI_PROB
     _check_same_data(em, tree)
     if em_of(tree) != em or (em_order(tree, em) != np.arange(em.params.n_components)).any():
         tree = relabel(with_groups(tree, {"em": em.to_dataset()}))
+    tree = with_log_likelihood(tree)
     posterior = with_derived(group(tree, "posterior"))
     diagnosis = diagnose(tree)
     table = parameter_table(em, posterior, ci_prob)
     memberships = memberships_of(tree, observed_matrix(tree), ci_prob)  # the diagnosis says if chains do not mix
     predictive = predictive_table(em, tree)
-    agreement = _agreement(tree, memberships)
-    findings = write_findings(em, diagnosis, table, memberships, predictive, agreement, resolution_of(tree))
-    return Comparison(em, tree, diagnosis, table, memberships, predictive, agreement, findings, ci_prob)
+    known = _calibration(tree, memberships)
+    findings = write_findings(em, diagnosis, table, memberships, predictive, known, resolution_of(tree))
+    return Comparison(em, tree, diagnosis, table, memberships, predictive, known, findings, ci_prob)
 
 
 def _check_same_data(em: EMResult, tree: xr.DataTree) -> None:
@@ -110,9 +117,8 @@ def _check_same_data(em: EMResult, tree: xr.DataTree) -> None:
         )
 
 
-def _agreement(tree: xr.DataTree, memberships: xr.Dataset) -> pd.DataFrame | None:
+def _calibration(tree: xr.DataTree, memberships: xr.Dataset) -> Calibration | None:
     constants: Any = tree["constant_data"].to_dataset() if "constant_data" in tree.children else {}
     if "known_label" not in constants:
         return None
-    scores = calibration(memberships, constants["known_label"].values).scores
-    return scores[["method", "adjusted_rand", "n_misplaced", "brier", "log_score"]]
+    return calibration(memberships, constants["known_label"].values)

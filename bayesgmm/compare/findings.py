@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesgmm.compare.calibration import Calibration
+from bayesgmm.data.dataset import count_of
 from bayesgmm.em.result import EMResult
 from bayesgmm.em.run import EMStatus
 from bayesgmm.params import Array
@@ -21,7 +23,7 @@ def write_findings(
     parameters: pd.DataFrame,
     memberships: xr.Dataset,
     predictive: pd.DataFrame,
-    agreement: pd.DataFrame | None,
+    known: Calibration | None,
     resolution: Array,
 ) -> tuple[str, ...]:
     """Sentences on convergence, optima, parameters, memberships, prediction and known labels, in this order.
@@ -38,8 +40,8 @@ def write_findings(
         _on_uncertainty(memberships),
         _on_prediction(predictive),
     ]
-    if agreement is not None:
-        findings.append(_on_known_labels(agreement))
+    if known is not None:
+        findings.append(_on_known_labels(known))
     return tuple(findings)
 
 
@@ -53,10 +55,10 @@ def _on_optima(em: EMResult) -> str:
     n_failed = sum(run.params is None for run in em.runs)
     n_short = sum(run.status is EMStatus.SHORT for run in em.runs)
     n_unfinished = sum(run.status is EMStatus.MAX_ITER for run in em.runs)
-    failed = f" {_count(n_failed, 'start')} collapsed onto too few points." if n_failed else ""
+    failed = f" {count_of(n_failed, 'start')} collapsed onto too few points." if n_failed else ""
     narrow = f" {'; '.join(em.unresolved).capitalize()}." if em.unresolved else ""
-    unfinished = f" {_count(n_unfinished, 'start')} stopped before converging." if n_unfinished else ""
-    short = f" {_count(n_short, 'start')} fell behind in the short runs and went no further." if n_short else ""
+    unfinished = f" {count_of(n_unfinished, 'start')} stopped before converging." if n_unfinished else ""
+    short = f" {count_of(n_short, 'start')} fell behind in the short runs and went no further." if n_short else ""
     spurious = f" It may be spurious: {'; '.join(em.spurious)}." if em.spurious else ""
     interrupted = " The fit was interrupted before the last start." if em.interrupted else ""
     rest = f"{spurious}{narrow}{short}{failed}{unfinished}{interrupted}"
@@ -121,7 +123,7 @@ def _on_labels(memberships: xr.Dataset) -> str:
     if len(rows) == 0:
         return f"Both put all {n_samples} observations into the same components."
     which = _listed([f"row {memberships['obs'].values[row]}" for row in rows])
-    return f"{_count(len(rows), 'observation')} of {n_samples} {'changes' if len(rows) == 1 else 'change'} component: {which}."
+    return f"{count_of(len(rows), 'observation')} of {n_samples} {'changes' if len(rows) == 1 else 'change'} component: {which}."
 
 
 def _on_uncertainty(memberships: xr.Dataset) -> str:
@@ -152,22 +154,20 @@ def _on_prediction(predictive: pd.DataFrame) -> str:
     )
 
 
-def _on_known_labels(agreement: pd.DataFrame) -> str:
+def _on_known_labels(known: Calibration) -> str:
+    rows = list(known.scores.itertuples())
     parts = [
-        f"{row.method} misplaces {_count(int(row.n_misplaced), 'row')} (adjusted Rand index {row.adjusted_rand:.3f})"
-        for row in agreement.itertuples()
+        f"{row.method} misplaces {count_of(int(row.n_misplaced), 'row')} (adjusted Rand index {row.adjusted_rand:.3f})"
+        for row in rows
     ]
-    scores = " and ".join(f"{row.brier:.3f} ({row.method})" for row in agreement.itertuples())
+    scores = " and ".join(f"{row.brier:.3f} ({row.method})" for row in rows)
+    notes = "".join(f" {note[0].upper()}{note[1:]}." for note in known.notes)
     return (
-        f"Against the known labels, {' and '.join(parts)}. The Brier score of the memberships, smaller where they are surer of "
-        f"the right label, is {scores}."
+        f"Against the known labels of {count_of(known.n_known, 'row')}, {' and '.join(parts)}. The Brier score of the "
+        f"memberships, smaller where they are surer of the right label, is {scores}.{notes}"
     )
 
 
 def _listed(names: list[str]) -> str:
     shown = ", ".join(names[:LISTED])
     return shown if len(names) <= LISTED else f"{shown} and {len(names) - LISTED} more"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -10,7 +10,8 @@ from bayesgmm.posterior.labels import parameter_labels
 
 def parameter_table(em: EMResult, posterior: xr.Dataset, ci_prob: float) -> pd.DataFrame:
     """The table of `Comparison.parameters`; `shift` is NaN where the posterior has no spread (the weight of K = 1)."""
-    estimates = em.to_dataset()
+    columns = posterior["feature"].values  # the data are the same; the tree may name the columns otherwise, or not at all
+    estimates = em.to_dataset().assign_coords(feature=columns, feature_bis=columns)
     tails = [(1 - ci_prob) / 2, (1 + ci_prob) / 2]
     rows = []
     for label in parameter_labels(posterior):

@@ -21,7 +21,8 @@ def predictive_table(em: EMResult, tree: xr.DataTree) -> pd.DataFrame:
     ``lppd`` is sum_n ln mean_s p(x_n | theta_s); ``elpd_loo`` its leave-one-out estimate by Pareto-smoothed importance sampling
     (Vehtari, Gelman and Gabry 2017); ``p_loo`` their difference, the effective number of parameters.
     """
-    pointwise = group(tree, "log_likelihood")["X"].stack(sample=SAMPLE_DIMS).transpose("sample", "obs").values
+    (log_likelihood,) = group(tree, "log_likelihood").data_vars.values()
+    pointwise = log_likelihood.stack(sample=SAMPLE_DIMS).transpose("sample", "obs").values
     lppd = logsumexp(pointwise, axis=0) - np.log(len(pointwise))
     loo = _leave_one_out(tree) if len(pointwise) >= FEWEST_DRAWS else None
     rows = {

@@ -30,6 +30,20 @@ def log_density_of_draws(X: Array, weights: Array, means: Array, scale_trils: Ar
     return out
 
 
+def log_likelihood_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array) -> Array:
+    """sum_n ln p(x_n | draw s), shape (S,), in the memory of one draw for each thread."""
+    X = plain(X)
+    out = np.empty(len(weights))
+
+    def fill(s: int) -> None:
+        density = np.empty(X.shape[0])
+        fill_log_density(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), density)
+        out[s] = density.sum()
+
+    _over_draws(fill, len(weights))
+    return out
+
+
 def responsibilities_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array) -> Array:
     """gamma_nk given draw s, shape (S, N, K): pass a block of rows, not the whole of a large X."""
     X = plain(X)
@@ -42,34 +56,21 @@ def responsibilities_of_draws(X: Array, weights: Array, means: Array, scale_tril
     return out
 
 
-def matches_of_draws(X: Array, labels: NDArray[np.intp], weights: Array, means: Array, scale_trils: Array) -> NDArray[np.int64]:
-    """How many rows with label j have component k as their most probable one under draw s, shape (S, K, K): entry [s, j, k]."""
+def classes_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array) -> tuple[NDArray[np.uint8], Array]:
+    """The most probable component of every row given draw s (S, N), and the expected rows of each, sum_n gamma_nk, (S, K).
+
+    Components beyond 255 are not told apart.
+    """
     X = plain(X)
-    n_components = weights.shape[1]
-    out = np.zeros((len(weights), n_components, n_components), dtype=np.int64)
-
-    def fill(s: int) -> None:
-        gamma = np.empty((X.shape[0], n_components))
-        fill_responsibilities(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), gamma)
-        pairs = labels * n_components + gamma.argmax(axis=1)
-        out[s] = np.bincount(pairs, minlength=n_components**2).reshape(n_components, n_components)
-
-    _over_draws(fill, len(weights))
-    return out
-
-
-def counts_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array) -> Array:
-    """Expected rows of each component, sum_n gamma_nk, given draw s, shape (S, K)."""
-    X = plain(X)
-    out = np.empty(weights.shape)
+    classes, expected = np.empty((len(weights), X.shape[0]), dtype=np.uint8), np.empty(weights.shape)
 
     def fill(s: int) -> None:
         gamma = np.empty((X.shape[0], weights.shape[1]))
         fill_responsibilities(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), gamma)
-        out[s] = gamma.sum(axis=0)
+        classes[s], expected[s] = gamma.argmax(axis=1), gamma.sum(axis=0)
 
     _over_draws(fill, len(weights))
-    return out
+    return classes, expected
 
 
 def _over_draws(function: Callable[[int], None], n_draws: int) -> None:

@@ -221,22 +221,30 @@ def _cheapest(current, sizes, costs, width):
 
 @njit(**INTERNAL)
 def _cheapest_merge_by_information(terms, state):
-    """The pair of clusters whose union lowers the loss most; -1, -1 if none does."""
+    """The pair of clusters whose union lowers the loss most; -1, -1 if none does.
+
+    Of each draw and label only clusters that have such rows are paired: at most S C N / 2 pairs, fewer than in a pass over rows.
+    """
     counts, _, sizes = state
+    width = _width(sizes)
+    joint = np.zeros((width, width))
+    present = np.empty(width, np.int64)
+    for s in range(counts.shape[0]):
+        for k in range(counts.shape[1]):
+            n_present = 0
+            for b in range(width):
+                m = counts[s, k, b]
+                if m > 0:
+                    for j in range(n_present):
+                        n = counts[s, k, present[j]]
+                        joint[present[j], b] += terms[n + m] - terms[n] - terms[m]
+                    present[n_present] = b
+                    n_present += 1
     best_a, best_b, least = -1, -1, -TOLERANCE
-    for b in range(len(sizes)):
-        if sizes[b] == 0:
-            continue
+    for b in range(width):
         for a in range(b):
-            if sizes[a] == 0:
-                continue
-            joint = 0.0
-            for s in range(counts.shape[0]):
-                for k in range(counts.shape[1]):
-                    n, m = counts[s, k, a], counts[s, k, b]
-                    joint += terms[n + m] - terms[n] - terms[m]
-            cost = terms[sizes[a] + sizes[b]] - terms[sizes[a]] - terms[sizes[b]] - 2.0 / counts.shape[0] * joint
-            if cost < least:
+            cost = terms[sizes[a] + sizes[b]] - terms[sizes[a]] - terms[sizes[b]] - 2.0 / counts.shape[0] * joint[a, b]
+            if sizes[a] > 0 and sizes[b] > 0 and cost < least:
                 best_a, best_b, least = a, b, cost
     return best_a, best_b
 

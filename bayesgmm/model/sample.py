@@ -19,7 +19,7 @@ from bayesgmm.model.priors import Priors
 from bayesgmm.model.specification import Specification, specify
 from bayesgmm.model.start import chain_starts, fit_whole, make_atlas
 from bayesgmm.model.tree import posterior_tree
-from bayesgmm.posterior.problems import sampling_problems
+from bayesgmm.posterior.problems import chains_apart, sampling_problems
 from bayesgmm.posterior.relabel import relabel
 
 Array = NDArray[np.float64]
@@ -168,7 +168,7 @@ def _fit_or_none(specification: Specification, rng: np.random.Generator, progres
 
 def with_problems_said(tree: xr.DataTree) -> xr.DataTree:
     """The tree with its problems among its attributes, after a warning of them."""
-    problems = sampling_problems(tree)
+    problems = [*sampling_problems(tree), *chains_apart(tree)]
     if problems:
         tree.attrs["problems"] = "; ".join(problems)
         warnings.warn(". ".join(problem[0].upper() + problem[1:] for problem in problems) + ".", SamplingWarning, stacklevel=3)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesgmm.partitions.losses import Array, DrawnLabels, Labels, ordered
+from bayesgmm.partitions.losses import Array, DrawnLabels, Labels, drawn_sizes, ordered
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ def credible_ball(by_row: DrawnLabels, distances: Array, prob: float) -> Credibl
     n_needed = int(np.searchsorted(np.arange(1, n_draws + 1) / n_draws, prob)) + 1
     radius = np.sort(distances)[n_needed - 1]
     inside = np.flatnonzero(distances <= radius)
-    n_clusters = np.array([len(np.unique(by_row[:, s])) for s in inside])
+    n_clusters = (drawn_sizes(by_row) > 0).sum(axis=1)[inside]
 
     def farthest(among: Labels) -> tuple[Labels, float]:
         largest = distances[among].max()

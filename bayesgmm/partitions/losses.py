@@ -121,6 +121,13 @@ def distances(labels: Labels, by_row: DrawnLabels, loss: LossName) -> Array:
     return np.round(out / len(labels), DECIMALS) + 0.0  # no negative zeros
 
 
+def drawn_sizes(by_row: DrawnLabels) -> NDArray[np.int32]:
+    """Rows (S, L) of each label in each drawn partition."""
+    counts = np.zeros((by_row.shape[1], int(by_row.max()) + 1, 1), dtype=np.int32)
+    count_pairs(np.zeros(len(by_row), dtype=np.intp), by_row, counts)
+    return counts[:, :, 0]
+
+
 def ordered(labels: NDArray[np.integer]) -> Labels:
     """The same partition with labels 0, 1, ... from the largest cluster to the smallest, ties by their first rows."""
     _, first, inverse, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)

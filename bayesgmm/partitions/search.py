@@ -16,10 +16,10 @@ from bayesgmm.partitions.losses import Array, DrawnLabels, Labels, Loss, ordered
 
 N_POLISHED = 4
 """So many of the distinct local optima are polished."""
-N_REBUILDS = 10
-"""Times that one or two clusters of each are taken apart, one after the other."""
-N_CANDIDATES = 100
-"""Drawn partitions whose expected loss is computed to find a start among them."""
+N_VAIN, N_APART = 20, 4
+"""One to four clusters of each are taken apart, again and again; after so many times in vain in a row it is left."""
+N_CANDIDATES, N_DRAWN = 100, 3
+"""Drawn partitions whose expected loss is computed, and how many of them, the best, are starts."""
 
 
 def find_partition(
@@ -40,7 +40,7 @@ def find_partition(
     max_clusters : int
     rng : Generator
     advance : callable
-        Called as each start, and each polish, is done.
+        Called as each start, and each of N_POLISHED polishes, is done; where there are fewer to polish, for the others at once.
     """
 
     def descend(start: Labels, own_rng: np.random.Generator) -> tuple[float, Labels]:
@@ -53,24 +53,28 @@ def find_partition(
         return found
 
     def polish(found: tuple[float, Labels], own_rng: np.random.Generator) -> tuple[float, Labels]:
-        for i in range(N_REBUILDS):
-            labels = found[1]
+        n_vain = 0
+        while n_vain < N_VAIN:
+            least, labels = found
             n_clusters = int(labels.max()) + 1
-            apart = own_rng.choice(n_clusters, size=min(1 + i % 2, n_clusters), replace=False)
+            apart = own_rng.choice(n_clusters, size=min(1 + n_vain % N_APART, n_clusters), replace=False)
             found = min(found, descend(np.where(np.isin(labels, apart), -1, labels), own_rng), key=_score)
+            n_vain = 0 if found[0] < least else n_vain + 1
         advance()
         return found
 
     with ThreadPoolExecutor(available_threads()) as pool:
         optima = sorted(pool.map(search, starts, rng.spawn(len(starts))), key=_score)
         best = list({labels.tobytes(): (score, labels) for score, labels in optima}.values())[:N_POLISHED]
+        for _ in range(N_POLISHED - len(best)):
+            advance()
         return min(pool.map(polish, best, rng.spawn(len(best))), key=_score)[1]
 
 
 def best_drawn(loss: Loss, by_row: DrawnLabels, max_clusters: int) -> list[Labels]:
-    """The best of up to 100 drawn partitions, evenly spaced; none if all have more than max_clusters clusters."""
+    """The best three different ones of up to 100 drawn partitions, evenly spaced, that have at most max_clusters clusters."""
     picked = np.unique(np.linspace(0, by_row.shape[1] - 1, N_CANDIDATES).round().astype(int))
-    return _best(loss, [ordered(by_row[:, s]) for s in picked], max_clusters)
+    return _best(loss, list(np.unique([ordered(by_row[:, s]) for s in picked], axis=0)), max_clusters, N_DRAWN)
 
 
 def best_cut(loss: Loss, similarity: Array, max_clusters: int) -> list[Labels]:
@@ -79,12 +83,12 @@ def best_cut(loss: Loss, similarity: Array, max_clusters: int) -> list[Labels]:
         return []
     tree = linkage(squareform(1.0 - similarity, checks=False), "average")
     cuts = (ordered(fcluster(tree, k, "maxclust")) for k in range(1, min(max_clusters, len(similarity)) + 1))
-    return _best(loss, list(cuts), max_clusters)
+    return _best(loss, list(cuts), max_clusters, 1)
 
 
-def _best(loss: Loss, candidates: list[Labels], max_clusters: int) -> list[Labels]:
-    allowed = [labels for labels in candidates if labels.max() < max_clusters]
-    return [min(allowed, key=loss.expected)] if allowed else []
+def _best(loss: Loss, candidates: list[Labels], max_clusters: int, n_best: int) -> list[Labels]:
+    """The n_best of least expected loss that have at most max_clusters clusters, as far as there are so many."""
+    return sorted((labels for labels in candidates if labels.max() < max_clusters), key=loss.expected)[:n_best]
 
 
 def _score(found: tuple[float, Labels]) -> float:

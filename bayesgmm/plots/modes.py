@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bayesgmm.plots.geometry import Array
 from bayesgmm.plots.style import HAIRLINE, INK, MUTED, component_colour, house_style, new_figure, short_label
 from bayesgmm.posterior.diagnose import Diagnosis
+from bayesgmm.posterior.structures import ELSEWHERE
 
 MAX_COLUMNS = 800
 """Of longer chains evenly spaced draws are shown, which a strip of the figure's width cannot tell from all of them."""
@@ -23,19 +24,24 @@ class ModesData:
 
     place: NDArray[np.intp]  # (chain, draw)
     n_draws: int
-    share: Array  # (structure,): of the draws
+    share: Array  # (structure,): of the draws, with those that are none of the table last, if there are such
     evidence: Array  # (structure,): of the posterior by Laplace's estimate; NaN if unknown
     descriptions: tuple[str, ...]
+    n_structures: int
 
 
 def modes_data(diagnosis: Diagnosis) -> ModesData:
-    """Those groupings of the table that some draw has or that evidence gives a share to."""
+    """Every grouping of the table, and the rest of the draws."""
     structures, table = diagnosis.structures, diagnosis.structures.table
     place = structures.place
     if place.shape[1] > MAX_COLUMNS:
         place = place[:, np.linspace(0, place.shape[1] - 1, MAX_COLUMNS).round().astype(int)]
     share, evidence = (table[name].to_numpy(dtype=float) for name in ("share", "evidence"))
-    return ModesData(place, structures.place.shape[1], share, evidence, tuple(map(str, table["description"])))
+    descriptions = tuple(map(str, table["description"]))
+    rest = float((structures.place == ELSEWHERE).mean())
+    if rest > 0:
+        share, evidence, descriptions = np.append(share, rest), np.append(evidence, np.nan), (*descriptions, "none of these")
+    return ModesData(place, structures.place.shape[1], share, evidence, descriptions, len(table))
 
 
 @overload
@@ -61,18 +67,18 @@ def plot_modes(diagnosis: Diagnosis, *, figure_data: bool = False) -> Figure | M
     data = modes_data(diagnosis)
     if figure_data:
         return data
-    n_chains, n_structures = len(data.place), len(data.share)
+    n_chains, n_bars = len(data.place), len(data.share)
     with house_style():
-        figure = new_figure(1.3 + 0.22 * n_chains + 0.42 * n_structures)
-        strips, bars = figure.subplots(2, 1, height_ratios=[0.22 * n_chains + 0.2, 0.42 * n_structures + 0.2])
+        figure = new_figure(1.3 + 0.22 * n_chains + 0.42 * n_bars)
+        strips, bars = figure.subplots(2, 1, height_ratios=[0.22 * n_chains + 0.2, 0.42 * n_bars + 0.2])
         _draw_strips(strips, data)
         _draw_shares(bars, data)
         return figure
 
 
 def _draw_strips(axes: Axes, data: ModesData) -> None:
-    colours = [HAIRLINE, *(component_colour(place) for place in range(len(data.share)))]
-    norm = BoundaryNorm(np.arange(-1.5, len(data.share) + 0.5), len(colours))
+    colours = [HAIRLINE, *(component_colour(place) for place in range(data.n_structures))]
+    norm = BoundaryNorm(np.arange(-1.5, data.n_structures + 0.5), len(colours))
     extent = (0.0, float(data.n_draws), len(data.place) - 0.5, -0.5)
     axes.imshow(data.place, ListedColormap(colours), norm, aspect="auto", interpolation="nearest", extent=extent)
     axes.hlines(np.arange(1, len(data.place)) - 0.5, 0, data.n_draws, color="white", lw=2)
@@ -84,7 +90,8 @@ def _draw_strips(axes: Axes, data: ModesData) -> None:
 
 def _draw_shares(axes: Axes, data: ModesData) -> None:
     places = np.arange(len(data.share))
-    axes.barh(places - 0.1, 100 * data.share, 0.34, color=[component_colour(int(place)) for place in places])
+    colours = [component_colour(place) if place < data.n_structures else HAIRLINE for place in range(len(places))]
+    axes.barh(places - 0.1, 100 * data.share, 0.34, color=colours)
     known = np.isfinite(data.evidence)
     if known.any():
         axes.plot(100 * data.evidence[known], places[known] - 0.1, "D", mfc="white", mec=INK, ms=5, label="by evidence (Laplace)")
@@ -93,6 +100,6 @@ def _draw_shares(axes: Axes, data: ModesData) -> None:
         axes.text(0.5, place + 0.3, short_label(description, 70), fontsize=8, color=MUTED, va="center")
     axes.set_ylim(len(places) - 0.4, -0.4)
     axes.set_xlim(0, 100)
-    axes.set_yticks(places)
+    axes.set_yticks(places, [str(place) if place < data.n_structures else "–" for place in places])
     axes.set_xlabel("% of the draws")
     axes.set_ylabel("grouping")

@@ -9,12 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
+from bayesgmm.errors import InputError
 from bayesgmm.plots.geometry import Array
 from bayesgmm.plots.style import COMPONENT_COLOURS, HAIRLINE, INK, MUTED, WIDTH, house_style, new_figure
-from bayesgmm.posterior.partition import NAMES, Partition, partition
-from bayesgmm.posterior.similarity import similarity
+from bayesgmm.posterior.partition import NAMES, Partition, partition_of
+from bayesgmm.posterior.pool import warn_unless_pooled
+from bayesgmm.posterior.schema import observed_matrix
+from bayesgmm.posterior.similarity import MAX_BYTES, refuse_too_large, similarity_of
 
+STRIPS = {"vi": "VI", "binder": "Binder"}
 MAX_OUTLINED = 60
 """Clusters that are outlined; more would blacken the picture."""
 
@@ -48,16 +53,13 @@ def similarity_data(matrix: Array, best: Partition) -> SimilarityData:
 
 
 def _matched(labels: NDArray[np.intp], reference: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The labels renamed: the largest cluster first, each takes the free reference label that it shares most rows with."""
+    """The labels renamed to those of the reference that agree on most rows, one to one; new ones for the clusters left over."""
     table = np.zeros((labels.max() + 1, reference.max() + 1), dtype=np.intp)
     np.add.at(table, (labels, reference), 1)
+    rows, columns = linear_sum_assignment(table, maximize=True)
     names = np.full(len(table), -1)
-    for _ in range(min(table.shape)):
-        row, column = np.unravel_index(table.argmax(), table.shape)
-        names[row] = column
-        table[row], table[:, column] = -1, -1
-    unnamed = names < 0
-    names[unnamed] = reference.max() + 1 + np.arange(unnamed.sum())
+    names[rows] = columns
+    names[names < 0] = table.shape[1] + np.arange(len(table) - len(rows))
     return names[labels]
 
 
@@ -73,22 +75,40 @@ def plot_similarity(tree: xr.DataTree, best: Partition | None = None, *, figure_
     tree : DataTree
         As for `similarity`.
     best : Partition, optional
-        Orders the rows; by default `partition(tree)`.
+        Of the same rows, which it orders; by default that of `partition(tree)`.
     figure_data : bool
         Return what would be drawn instead of drawing it.
 
     Returns
     -------
     matplotlib.figure.Figure or SimilarityData
+
+    Warns
+    -----
+    SamplingWarning
+        If the chains are steady in different modes, and were not weighed (`chain_weights`, `pool`).
+
+    Raises
+    ------
+    InputError
+        If the matrix would take more than 4 GiB, or `best` is of another number of rows.
     """
-    data = similarity_data(similarity(tree).values, partition(tree) if best is None else best)
+    n_samples = len(observed_matrix(tree))
+    refuse_too_large(n_samples, MAX_BYTES, "take fewer rows")
+    if best is not None and len(best.labels) != n_samples:
+        raise InputError(
+            f"plot_similarity: best is a partition of {len(best.labels)} rows, the tree has {n_samples}; "
+            "give the partition of this tree, or none"
+        )
+    warn_unless_pooled(tree, "plot_similarity")
+    data = similarity_data(similarity_of(tree).values, partition_of(tree) if best is None else best)
     if figure_data:
         return data
     with house_style():
         figure = new_figure(WIDTH + 0.3)
         axes = figure.subplots()
         _draw_map(axes, data)
-        strips = {"best": data.labels} | ({} if data.em_labels is None else {"EM": data.em_labels})
+        strips = {STRIPS[data.loss]: data.labels} | ({} if data.em_labels is None else {"EM": data.em_labels})
         for i, (name, labels) in enumerate(reversed(strips.items())):
             _draw_strip(axes.inset_axes((-0.055 * (i + 1), 0, 0.04, 1)), name, labels)
         return figure
@@ -110,7 +130,7 @@ def _draw_map(axes: Axes, data: SimilarityData) -> None:
     if n_clusters <= MAX_OUTLINED:
         for start, stop in zip([0, *data.boundaries[:-1]], data.boundaries, strict=True):
             corners = np.array([start, stop])[[0, 1, 1, 0, 0]] - 0.5, np.array([start, stop])[[0, 0, 1, 1, 0]] - 0.5
-            axes.plot(*corners, color=COMPONENT_COLOURS[0], lw=1.2, clip_on=False)
+            axes.plot(*corners, color=INK, lw=1.0, clip_on=False)
     axes.set_title("probability of belonging together")
     axes.set_xlabel(
         f"{n_samples} observations, ordered by the {n_clusters} cluster{'s' if n_clusters > 1 else ''}\n"

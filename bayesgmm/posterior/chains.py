@@ -2,13 +2,17 @@
 
 from itertools import combinations
 
-import arviz_stats as azs
 import numpy as np
 import pandas as pd
 import xarray as xr
+from arviz_stats.base import array_stats
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
 Array = NDArray[np.float64]
+
+R_HAT_LIMIT = 1.01
+"""Of all chains together (Vehtari et al. 2021)."""
 
 AGREE = 1.05
 """Two chains whose R-hat is below this, in every quantity, are in one group.
@@ -17,9 +21,9 @@ Looser than the limit for all chains together: with two chains it varies more.
 """
 
 
-def chains_agree(series: xr.Dataset) -> bool:
-    """Whether the R-hat of all chains together is below AGREE in every quantity (chain, draw)."""
-    return _largest(_stacked(series)) < AGREE
+def all_agree(series: xr.Dataset) -> bool:
+    """Whether the R-hat of all chains together is below R_HAT_LIMIT in every quantity (chain, draw)."""
+    return _largest(_stacked(series)) < R_HAT_LIMIT
 
 
 def pairwise_r_hat(series: xr.Dataset) -> pd.DataFrame:
@@ -35,13 +39,15 @@ def pairwise_r_hat(series: xr.Dataset) -> pd.DataFrame:
 
 
 def chain_groups(pairwise: pd.DataFrame) -> tuple[tuple[int, ...], ...]:
-    """Chains that agree, directly or through others: connected components of the pairs below AGREE, largest first."""
-    groups: list[list[int]] = []
-    for chain in pairwise.index:
-        meeting = [group for group in groups if (pairwise.loc[chain, group] < AGREE).any()]
-        joined = sorted([chain, *(other for group in meeting for other in group)])
-        groups = [*(group for group in groups if group not in meeting), joined]
+    """Chains that agree, directly or through others: the pairs below AGREE linked, largest group first."""
+    groups = linked(pairwise.to_numpy() < AGREE)
     return tuple(tuple(group) for group in sorted(groups, key=lambda group: (-len(group), group[0])))
+
+
+def linked(links: NDArray[np.bool_]) -> list[list[int]]:
+    """The connected sets of a symmetric relation (n, n), in the order of their first members."""
+    n_groups, group = connected_components(links, directed=False)
+    return [np.flatnonzero(group == i).tolist() for i in range(n_groups)]
 
 
 def _stacked(series: xr.Dataset) -> Array:
@@ -60,7 +66,6 @@ def _largest(draws: Array) -> float:
     moving = draws.min(axis=(0, 1)) < draws.max(axis=(0, 1))
     if not moving.any():
         return 1.0
-    tree = xr.DataTree.from_dict({"posterior": xr.Dataset({"value": (("chain", "draw", "quantity"), draws[..., moving])})})
     with np.errstate(divide="ignore", invalid="ignore"):
-        values = azs.rhat(tree, method="rank")["value"].values
+        values = array_stats.rhat(draws[..., moving], chain_axis=0, draw_axis=1, method="rank")
     return float(np.nan_to_num(values, nan=np.inf, posinf=np.inf).max())  # NaN: each chain stands still, at another place

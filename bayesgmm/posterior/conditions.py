@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayesgmm.posterior.chains import R_HAT_LIMIT, linked
 from bayesgmm.posterior.problems import NOTABLE, named_chains
 from bayesgmm.posterior.structures import Structures
 
-R_HAT_LIMIT = 1.01
 ESS_PER_CHAIN = 100
 
-STEADY = 1.1
+STEADY = 1.05
 """A chain whose own R-hat, of its halves, is below this stays in one place."""
 
 MOVING = 0.1
@@ -27,10 +27,11 @@ class Condition(Enum):
     MIXED = "the chains agree"
     STUCK = "chains are in different modes and do not travel between them: together they are no sample of the posterior"
     SLOW = "the draws move too slowly, or travel between modes too rarely, for the chains to agree"
-    SHORT = "the draws move well, but there are too few of them"
+    SHORT = "the chains move well or agree already, but there are too few effective draws"
     SWITCHED = "labels switched, which is no failure: relabelling puts them in order"
-    EMPTY = "a component holds next to no rows: there the data support fewer components"
-    COINCIDING = "two components all but coincide: there the data support fewer components"
+    SEVERAL = "chains visit more than one grouping of the rows: component-wise summaries mix them"
+    EMPTY = "a component holds fewer than two expected rows: there it follows the prior"
+    COINCIDING = "two components all but coincide"
     COLLAPSED = "a component is far narrower than the data in some direction"
 
     def __str__(self) -> str:
@@ -39,7 +40,7 @@ class Condition(Enum):
 
 def name_conditions(
     quantities: pd.DataFrame,
-    pairwise: pd.DataFrame,
+    pairwise: pd.DataFrame | None,
     groups: tuple[tuple[int, ...], ...],
     structures: Structures,
     collapsed: NDArray[np.bool_],
@@ -47,11 +48,13 @@ def name_conditions(
     """The conditions that hold, in the order of the enum: first how the chains agree.
 
     `quantities` has r_hat, ess_bulk and ess_tail of the label-invariant quantities; `pairwise` and `groups` are of
-    `bayesgmm.posterior.chains`; `collapsed` (chain, draw).
+    `bayesgmm.posterior.chains`, `pairwise` None where all chains agree; `collapsed` (chain, draw).
     """
     found = {agreement(quantities, pairwise, groups, structures)}
     if structures.labels_vary:
         found.add(Condition.SWITCHED)
+    if (np.sort(_shares_and_rest(structures), axis=1)[:, -2:] >= NOTABLE).all(axis=1).any():
+        found.add(Condition.SEVERAL)
     for condition, marked in ((Condition.EMPTY, structures.empty), (Condition.COINCIDING, structures.coinciding)):
         if marked.mean() >= NOTABLE or marked.mean(axis=1).max() >= MOST:
             found.add(condition)
@@ -61,21 +64,24 @@ def name_conditions(
 
 
 def agreement(
-    quantities: pd.DataFrame, pairwise: pd.DataFrame, groups: tuple[tuple[int, ...], ...], structures: Structures
+    quantities: pd.DataFrame, pairwise: pd.DataFrame | None, groups: tuple[tuple[int, ...], ...], structures: Structures
 ) -> Condition:
     """MIXED, STUCK, SLOW or SHORT."""
     n_chains, n_draws = structures.place.shape
     effective = quantities[["ess_bulk", "ess_tail"]].min(axis=None)
-    disagree = bool((quantities["r_hat"] >= R_HAT_LIMIT).any())
-    enough = effective >= needed_draws(n_chains)
-    steady = np.diag(pairwise) < STEADY
     if len(regions(structures)) > 1:
         return Condition.STUCK
-    if not disagree and enough:
-        return Condition.MIXED
+    if pairwise is None:
+        return Condition.MIXED if effective >= needed_draws(n_chains) else Condition.SHORT
     if effective >= MOVING * n_chains * n_draws:
         return Condition.SHORT
-    return Condition.STUCK if len(groups) > 1 and steady.all() else Condition.SLOW
+    return Condition.STUCK if len(groups) > 1 and (np.diag(pairwise) < STEADY).all() else Condition.SLOW
+
+
+def _shares_and_rest(structures: Structures) -> NDArray[np.float64]:
+    """(chain, structure + 1): with the share of draws that have none of them."""
+    shares = structures.shares()
+    return np.column_stack([shares, 1 - shares.sum(axis=1)])
 
 
 def needed_draws(n_chains: int) -> int:
@@ -86,13 +92,9 @@ def needed_draws(n_chains: int) -> int:
 def regions(structures: Structures) -> list[list[int]]:
     """Chains with most draws in one structure, linked by the structures that they share: in each, 5% of their draws at least."""
     shares = structures.shares()
-    visited = shares >= NOTABLE
-    found: list[list[int]] = []
-    for chain in np.flatnonzero(shares.max(axis=1, initial=0) >= MOST):
-        meeting = [region for region in found if (visited[region].any(axis=0) & visited[chain]).any()]
-        joined = sorted([int(chain), *(other for region in meeting for other in region)])
-        found = [*(region for region in found if region not in meeting), joined]
-    return found
+    chains = np.flatnonzero(shares.max(axis=1, initial=0) >= MOST)
+    visited = shares[chains] >= NOTABLE
+    return [chains[group].tolist() for group in linked((visited[:, None] & visited).any(axis=2))] if len(chains) else []
 
 
 def reason(
@@ -103,9 +105,10 @@ def reason(
     match condition:
         case Condition.STUCK:
             where = "; ".join(f"{named_chains(group, 0)} in {where_chains_are(group, structures)}" for group in groups)
+            apart = "in different modes" if len(regions(structures)) > 1 else "in different places of one grouping of the rows"
             return (
-                f"{f'{found}: ' if found else ''}the chains are steady in different modes ({where}); compare their evidence, "
-                "weigh the chains (chain_weights) before pooling them, or use fewer components"
+                f"{f'{found}: ' if found else ''}the chains are steady {apart} ({where}); compare their evidence, weigh the "
+                "chains (chain_weights) before pooling them, or use fewer components"
             )
         case Condition.SLOW:
             passages = structures.passages

@@ -2,19 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import fill
 
 import arviz_stats as azs
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesgmm.posterior.chains import chain_groups, pairwise_r_hat
-from bayesgmm.posterior.conditions import R_HAT_LIMIT, Condition, name_conditions, reason
+from bayesgmm.errors import InputError
+from bayesgmm.posterior.chains import R_HAT_LIMIT, chain_groups, pairwise_r_hat
+from bayesgmm.posterior.conditions import Condition, name_conditions, reason
 from bayesgmm.posterior.invariants import invariants
 from bayesgmm.posterior.labels import parameter_labels
-from bayesgmm.posterior.problems import collapsed_draws, sampling_problems, smallest_bfmi
-from bayesgmm.posterior.schema import group, with_derived
-from bayesgmm.posterior.structures import FEWEST_DRAWS, Structures, find_structures
+from bayesgmm.posterior.problems import chains_apart, collapsed_draws, sampling_problems, smallest_bfmi
+from bayesgmm.posterior.relabel import relabel
+from bayesgmm.posterior.schema import group, raw_posterior, with_derived
+from bayesgmm.posterior.structures import ELSEWHERE, FEWEST_DRAWS, Structures, find_structures
+
+FEWEST_TO_JUDGE = 4
+"""Draws of each chain; R-hat compares variances of its halves."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +33,17 @@ class Diagnosis:
         r_hat (rank-normalised split), ess_bulk and ess_tail of each label-invariant quantity of the raw draws (Vehtari et al.
         2021). The verdict rests on these.
     relabelled : DataFrame
-        The same for each parameter after relabelling; NaN where all draws are equal.
+        The same for each parameter after relabelling, by `relabel`'s default where the tree was not relabelled yet; NaN where all
+        draws are equal.
     series : Dataset
         The label-invariant quantities themselves, (chain, draw).
     conditions : tuple of Condition
         The states that the draws are in, by name: whether chains agree, are stuck in different modes, move slowly or are short;
-        whether labels switched; whether components are empty, coincide or have collapsed.
+        whether labels switched; whether several groupings are visited; whether components are empty, coincide or have collapsed.
     structures : Structures
         Groupings of the rows found among the draws, which of them each draw has, and in which order of the components.
-    pairwise : DataFrame
-        The largest R-hat of each pair of chains; on the diagonal, of each chain's own halves.
+    pairwise : DataFrame or None
+        The largest R-hat of each pair of chains; on the diagonal, of each chain's own halves. None where all chains agree.
     groups : tuple of tuple of int
         Chains that agree with one another; one group where all chains together do.
     n_divergences, n_max_depth : int
@@ -56,7 +63,7 @@ class Diagnosis:
     series: xr.Dataset
     conditions: tuple[Condition, ...]
     structures: Structures
-    pairwise: pd.DataFrame
+    pairwise: pd.DataFrame | None
     groups: tuple[tuple[int, ...], ...]
     n_divergences: int
     n_max_depth: int
@@ -73,9 +80,9 @@ class Diagnosis:
 
     @property
     def switching_rate(self) -> float:
-        """Share of successive draws between which labels changed and nothing else."""
+        """Share of draws named in another order than the chain's last draw of the same structure."""
         switches = self.structures.switches
-        return float(switches.mean()) if switches.size else 0.0
+        return float(np.nanmean(switches)) if np.isfinite(switches).any() else 0.0
 
     @property
     def share_elsewhere(self) -> float:
@@ -91,17 +98,18 @@ class Diagnosis:
         """
         structures, shares = self.structures, self.structures.shares()
         switches = structures.switches
+        comparable = np.maximum(np.isfinite(switches).sum(axis=1), 1)
         return pd.DataFrame(
             {
-                "group": [next(i for i, group in enumerate(self.groups) if chain in group) for chain in self.pairwise.index],
+                "group": [next(i for i, group in enumerate(self.groups) if chain in group) for chain in range(self.n_chains)],
                 "structure": shares.argmax(axis=1),
                 "share": shares.max(axis=1),
                 "passages": structures.passages,
-                "switching_rate": switches.mean(axis=1) if switches.size else 0.0,
+                "switching_rate": np.nansum(switches, axis=1) / comparable,
                 "empty": structures.empty.mean(axis=1),
                 "coinciding": structures.coinciding.mean(axis=1),
             },
-            index=self.pairwise.index.rename("chain"),
+            index=pd.RangeIndex(self.n_chains, name="chain"),
         )
 
     @property
@@ -111,13 +119,16 @@ class Diagnosis:
         r_hat = f"label-invariant R-hat at most {worst:.3f}, " if np.isfinite(worst) else ""
         effective = f"at least {least:.0f} effective draws" if np.isfinite(least) else "no effective draws"
         if self.ok:
-            switched = "labels switched, nothing else; " if Condition.SWITCHED in self.conditions else ""
+            only = self.conditions == (Condition.MIXED, Condition.SWITCHED) and self.share_elsewhere <= FEWEST_DRAWS
+            switched = "labels switched, nothing else; " if only else ""
             return f"Nothing speaks against convergence: {switched}{r_hat}{effective}, no divergences."
         return f"Not converged ({r_hat}{effective}): {'; '.join(self.reasons)}."
 
     def __repr__(self) -> str:
         lines = [f"Diagnosis of {self.n_chains} x {self.n_draws} draws: {self.verdict}"]
-        return "\n".join([*lines, *(f"- {remark}" for remark in self.remarks)])
+        return "\n".join(
+            fill(line, 100, subsequent_indent="  ") for line in [*lines, *(f"- {remark}" for remark in self.remarks)]
+        )
 
 
 def diagnose(tree: xr.DataTree) -> Diagnosis:
@@ -134,21 +145,34 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
         As `sample` or `relabel` returns it, or any with posterior (weights, means, covariances) and observed_data groups. Where
         it has them, `em` is the reference, `modes` give the evidence, `sample_stats` divergences, depth and energy.
 
+    Raises
+    ------
+    InputError
+        If a group that is needed is missing, draws are not finite, or there are fewer than 4 in each chain.
+
     Notes
     -----
     Structures are looked for among at most 2000 rows, and the log-likelihood is computed where the tree lacks it.
     """
+    raw = raw_posterior(tree)
+    if raw.sizes["draw"] < FEWEST_TO_JUDGE:
+        raise InputError(
+            f"diagnose: {raw.sizes['draw']} draws in each chain are too few to say anything; {FEWEST_TO_JUDGE} are the least"
+        )
     series = invariants(tree)
     quantities = _convergence(series, {str(name): str(name) for name in series.data_vars})
-    pairwise = pairwise_r_hat(series)
     agree = not (quantities["r_hat"] >= R_HAT_LIMIT).any()
-    groups = (tuple(pairwise.index),) if agree else chain_groups(pairwise)
+    n_chains = series.sizes["chain"]
+    pairwise = None if agree else pairwise_r_hat(series)
+    groups = (tuple(range(n_chains)),) if pairwise is None else chain_groups(pairwise)
     structures = find_structures(tree, series["log_likelihood"].transpose("chain", "draw").values)
     conditions = name_conditions(quantities, pairwise, groups, structures, collapsed_draws(tree))
+    named = tree if "relabelling" in tree.children else relabel(tree)
     stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
+    apart = [] if conditions[0] is Condition.STUCK else chains_apart(tree)
     return Diagnosis(
         quantities=quantities,
-        relabelled=_convergence_of_parameters(with_derived(group(tree, "posterior"))),
+        relabelled=_convergence_of_parameters(with_derived(group(named, "posterior"))),
         series=series,
         conditions=conditions,
         structures=structures,
@@ -157,9 +181,9 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
         n_divergences=int(stats["diverging"].sum()) if "diverging" in stats else 0,
         n_max_depth=int(stats["reached_max_treedepth"].sum()) if "reached_max_treedepth" in stats else 0,
         min_bfmi=smallest_bfmi(stats),
-        n_chains=series.sizes["chain"],
+        n_chains=n_chains,
         n_draws=series.sizes["draw"],
-        reasons=(*_reasons(conditions, quantities, groups, structures), *sampling_problems(tree)),
+        reasons=(*_reasons(conditions, quantities, groups, structures), *sampling_problems(tree), *apart),
         remarks=_remarks(conditions, structures),
     )
 
@@ -205,21 +229,25 @@ def _reasons(
 def _remarks(conditions: tuple[Condition, ...], structures: Structures) -> tuple[str, ...]:
     remarks = []
     if Condition.SWITCHED in conditions:
-        rate = float(structures.switches.mean()) if structures.switches.size else 0.0
-        how = f"in {rate:.2%} of successive draws" if rate > 0 else "between chains"
-        remarks.append(f"labels switched {how}; relabelling puts them in order, and nothing else is wrong with such draws")
+        switches = structures.switches
+        how = (
+            f"in {np.nanmean(switches):.2%} of successive draws of one grouping" if np.nansum(switches) > 0 else "between chains"
+        )
+        remarks.append(f"labels switched {how}; relabelling puts them in order")
     for condition, marked, what in (
-        (Condition.EMPTY, structures.empty, "a component holds next to no rows"),
+        (Condition.EMPTY, structures.empty, "a component holds fewer than two expected rows: there it follows the prior"),
         (Condition.COINCIDING, structures.coinciding, "two components all but coincide"),
     ):
         if condition in conditions:
-            remarks.append(f"in {marked.mean():.1%} of the draws {what}: there the data support fewer components")
+            remarks.append(f"in {marked.mean():.1%} of the draws {what}")
     elsewhere = float((structures.place != 0).mean())
     if elsewhere > FEWEST_DRAWS:
-        others = structures.table.drop(index=0).groupby("description")["share"].sum()
-        which = "; ".join(f"{share:.1%}: {description}" for description, share in others[others > 0].nlargest(3).items())
+        shares = structures.table["share"].drop(index=0).nlargest(3)
+        which = [f"{share:.1%}: {structures.table.loc[place, 'description']}" for place, share in shares[shares > 0].items()]
+        rest = float((structures.place == ELSEWHERE).mean())
+        which += [f"{rest:.1%}: none of the {len(structures.table)} looked for"] if rest > 0 else []
         remarks.append(
-            f"{elsewhere:.1%} of the draws are no permutation of the reference's structure{f' ({which})' if which else ''}: "
-            "component-wise summaries mix structures; label-invariant ones, such as partitions, do not mind"
+            f"{elsewhere:.1%} of the draws are no permutation of the reference's structure ({'; '.join(which)}): component-wise "
+            "summaries mix structures; label-invariant ones, such as partitions, do not mind"
         )
     return tuple(remarks)

@@ -4,10 +4,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.kernels.draws import log_density_of_draws, responsibilities_of_draws
+from bayesgmm.kernels.draws import log_density_of_draws, log_likelihood_of_draws, responsibilities_of_draws
 from bayesgmm.posterior.schema import (
     SAMPLE_DIMS,
     log_prior_of,
+    matching_draws,
     observed_matrix,
     pointwise_log_likelihood,
     raw_posterior,
@@ -37,18 +38,17 @@ def invariants(tree: xr.DataTree) -> xr.Dataset:
     raw, X = raw_posterior(tree), observed_matrix(tree)
     draws = recorded_draws(tree, raw)
     n_chains, n_draws = raw.sizes["chain"], raw.sizes["draw"]
-    log_density = pointwise_log_likelihood(tree, X)
-    if log_density is None:
-        log_density = log_density_of_draws(X, *draws)
     rows = _spread_rows(X)
-    log_likelihood = log_density.sum(axis=1)
+    pointwise = pointwise_log_likelihood(tree, X)
+    log_likelihood = log_likelihood_of_draws(X, *draws) if pointwise is None else pointwise.sum(axis=1)
+    at_rows = log_density_of_draws(np.ascontiguousarray(X[rows]), *draws) if pointwise is None else pointwise[:, rows]
     values = {
         "log_likelihood": log_likelihood,
         **_log_posterior(tree, log_likelihood),
         "weight_entropy": _entropy(draws.weights),
         "log_det_total_covariance": _log_det_total_covariance(draws.weights, draws.means, draws.scale_trils),
         **_co_assignment(X, *draws),
-        **{f"log_density_at_row_{row}": log_density[:, row] for row in rows},
+        **{f"log_density_at_row_{row}": at_rows[:, i] for i, row in enumerate(rows)},
     }
     return xr.Dataset(
         {name: (SAMPLE_DIMS, value.reshape(n_chains, n_draws)) for name, value in values.items()},
@@ -97,5 +97,6 @@ def _log_posterior(tree: xr.DataTree, log_likelihood: Array) -> dict[str, Array]
     if log_prior is not None:
         return {"log_posterior": log_likelihood + log_prior}
     if "sample_stats" in tree.children and "lp" in tree["sample_stats"]:
-        return {"log_posterior": tree["sample_stats"]["lp"].transpose(*SAMPLE_DIMS).values.ravel()}
+        lp = matching_draws(raw_posterior(tree), tree["sample_stats"].to_dataset()["lp"], "sample_stats lp")
+        return {"log_posterior": lp.values.ravel()}
     return {}

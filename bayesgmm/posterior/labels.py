@@ -21,9 +21,9 @@ class ParameterLabel:
 
     def select(self, dataset: xr.Dataset) -> xr.DataArray:
         """The values of this parameter in a dataset with the schema's variables."""
-        place = {"cluster": self.cluster}
-        coords = {"feature": self.feature, "feature_bis": self.feature_bis}
-        place |= {dim: list(dataset[dim].values).index(name) for dim, name in coords.items() if name is not None}
+        columns = [str(name) for name in dataset["feature"].values]  # feature_bis may have no names of its own
+        features = {"feature": self.feature, "feature_bis": self.feature_bis}
+        place = {"cluster": self.cluster} | {dim: columns.index(name) for dim, name in features.items() if name is not None}
         return dataset[self.kind].isel(place).reset_coords(drop=True)
 
 

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from bayesgmm.data import check_seed
 from bayesgmm.errors import InputError, SamplingWarning
 from bayesgmm.kernels.draws import log_density_of_draws
-from bayesgmm.posterior.chains import chains_agree
+from bayesgmm.posterior.chains import all_agree
 from bayesgmm.posterior.conditions import Condition
-from bayesgmm.posterior.diagnose import Diagnosis, diagnose
+from bayesgmm.posterior.diagnose import FEWEST_TO_JUDGE, Diagnosis, diagnose
 from bayesgmm.posterior.invariants import invariants
 from bayesgmm.posterior.problems import NOTABLE
 from bayesgmm.posterior.schema import (
@@ -27,6 +27,9 @@ from bayesgmm.posterior.schema import (
 )
 
 Array = NDArray[np.float64]
+
+FEWEST_FOR_TAILS = 25
+"""Draws of each chain, whose tails Pareto smoothing fits."""
 
 
 def chain_weights(tree: xr.DataTree, *, method: Literal["stacking", "evidence"] = "stacking") -> pd.DataFrame:
@@ -54,8 +57,8 @@ def chain_weights(tree: xr.DataTree, *, method: Literal["stacking", "evidence"] 
     Raises
     ------
     InputError
-        If the method is unknown; if "evidence" is asked of a tree without `modes`, or two groups are in the same modes, between
-        which evidence cannot choose.
+        If the method is unknown; if "evidence" is asked of a tree without `modes`, or of chains where none of them is, or two
+        groups are in the same modes, between which evidence cannot choose.
     """
     if method not in ("stacking", "evidence"):
         raise InputError(f"chain_weights: method is {method!r}; choose 'stacking' or 'evidence'")
@@ -82,8 +85,9 @@ def pool(tree: xr.DataTree, weights: pd.DataFrame | ArrayLike, *, seed: int | np
     Returns
     -------
     DataTree
-        Every group with (chain, draw) with its draws in the new order, the same for all groups; the attribute ``pooled`` keeps
-        the weights. Draws are repeated where weights are large, so that R-hat and effective sample sizes mean nothing any more.
+        Every group with the posterior's chains and draws has them in the new order, the same for all groups; the attribute
+        ``pooled`` keeps the weights. Draws are repeated where weights are large; R-hat and effective sample sizes mean nothing
+        any more.
     """
     raw = raw_posterior(tree)
     n_chains, n_draws = raw.sizes["chain"], raw.sizes["draw"]
@@ -104,12 +108,12 @@ def pool(tree: xr.DataTree, weights: pd.DataFrame | ArrayLike, *, seed: int | np
         for dim, part in (("chain", chains), ("draw", picked))
     }
     samples = {dim: raw[dim] if dim in raw.coords else np.arange(raw.sizes[dim]) for dim in SAMPLE_DIMS}
-    groups = {
-        name: child.to_dataset().drop_vars(SAMPLE_DIMS, errors="ignore").isel(index).assign_coords(samples)
-        if set(SAMPLE_DIMS) <= set(child.dims)
-        else child.to_dataset()
-        for name, child in tree.children.items()
-    }
+    groups = {name: child.to_dataset() for name, child in tree.children.items()}
+    for name, dataset in groups.items():
+        if all(dataset.sizes.get(dim) == raw.sizes[dim] for dim in SAMPLE_DIMS):  # others, such as warm-up, are of other draws
+            groups[name] = dataset.drop_vars(SAMPLE_DIMS, errors="ignore").isel(index).assign_coords(samples)
+    if "modes" in groups:
+        groups["modes"] = groups["modes"].drop_dims("chain", errors="ignore")  # where each chain was
     out = xr.DataTree.from_dict(groups)
     listed = ", ".join(f"{value:.3g}" for value in values)
     out.attrs = {**tree.attrs, POOLED: f"draws of chains 0 to {n_chains - 1} taken with weights {listed}"}
@@ -117,13 +121,14 @@ def pool(tree: xr.DataTree, weights: pd.DataFrame | ArrayLike, *, seed: int | np
 
 
 def warn_unless_pooled(tree: xr.DataTree, verb: str) -> None:
-    """SamplingWarning if the chains are steady in different modes, and nobody has weighed them."""
-    if POOLED in tree.attrs or raw_posterior(tree).sizes["chain"] == 1 or chains_agree(invariants(tree)):
+    """SamplingWarning if the chains are stuck apart, or too slow to agree, and nobody has weighed them."""
+    raw = raw_posterior(tree)
+    if POOLED in tree.attrs or raw.sizes["chain"] == 1 or raw.sizes["draw"] < FEWEST_TO_JUDGE or all_agree(invariants(tree)):
         return
     diagnosis = diagnose(tree)
-    if Condition.STUCK in diagnosis.conditions:
+    if diagnosis.conditions[0] in (Condition.STUCK, Condition.SLOW) and len(diagnosis.groups) > 1:
         warnings.warn(
-            f"{verb} takes the draws of all chains together, but {diagnosis.reasons[0]}. Weigh the chains first: "
+            f"{verb} takes the draws of all chains together, but {diagnosis.reasons[0]}. Chains can be weighed first: "
             "pool(tree, chain_weights(tree)).",
             SamplingWarning,
             stacklevel=3,
@@ -143,6 +148,10 @@ def _stacking(tree: xr.DataTree, diagnosis: Diagnosis) -> pd.DataFrame:
         pointwise = log_density_of_draws(X, *recorded_draws(tree, raw))
     values = pointwise.reshape(raw.sizes["chain"], raw.sizes["draw"], len(X))
     estimates = {}
+    if raw.sizes["draw"] < FEWEST_FOR_TAILS:
+        raise InputError(
+            f"chain_weights: {raw.sizes['draw']} draws in each chain are too few to leave rows out; {FEWEST_FOR_TAILS} are enough"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # large Pareto k of single rows move the weights little
         for i, group in enumerate(diagnosis.groups):
@@ -165,15 +174,19 @@ def _evidence(diagnosis: Diagnosis) -> pd.DataFrame:
             "chain_weights: the tree has no group 'modes' with shares by evidence (only trees from sample have); "
             "use method='stacking'"
         )
+    if len(diagnosis.groups) == 1:
+        return pd.DataFrame({"weight": [1.0]})
     visited = np.array([structures.shares()[list(group)].mean(axis=0) >= NOTABLE for group in diagnosis.groups])
+    unknown = visited.any(axis=0) & np.isnan(evidence)
+    if unknown.any() or not visited.any(axis=1).all():
+        raise InputError(
+            f"chain_weights: the tree's modes have no evidence for where chains are (structures "
+            f"{', '.join(map(str, np.flatnonzero(unknown))) or 'not in the table'}); use method='stacking'"
+        )
     if (visited.sum(axis=0) > 1).any():
         raise InputError(
             f"chain_weights: chains that do not agree (groups {', '.join(map(str, diagnosis.groups))}) are in the same "
             "structure, between whose places evidence cannot choose; sample longer, or use method='stacking'"
         )
-    shares = visited @ evidence
-    if not shares.sum() > 0:
-        raise InputError(
-            "chain_weights: none of the modes that evidence is known of is where the chains are; use method='stacking'"
-        )
+    shares = visited @ np.nan_to_num(evidence)
     return pd.DataFrame({"weight": shares / shares.sum()})

@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.posterior.schema import POOLED, SQUARE, observed_matrix, raw_posterior, resolution_of
+from bayesgmm.posterior.chains import linked
+from bayesgmm.posterior.schema import POOLED, SAMPLE_DIMS, SQUARE, observed_matrix, raw_posterior, resolution_of
 
 NEGLIGIBLE = 0.01
 """A mode with a smaller share of the posterior, by Laplace's estimate, is not one to report draws from unsaid."""
@@ -20,7 +21,7 @@ COLLAPSED = 1e-4
 
 
 def sampling_problems(tree: xr.DataTree) -> list[str]:
-    """Interruption, pooling, divergences, tree depth, energy, modes and collapsed components; empty if there is none of these."""
+    """Interruption, pooling, divergences, tree depth, energy, negligible modes, collapsed components; empty if none of these."""
     stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
     modes = tree["modes"].to_dataset() if "modes" in tree.children else xr.Dataset()
     return [
@@ -28,7 +29,8 @@ def sampling_problems(tree: xr.DataTree) -> list[str]:
         *([f"R-hat and effective sample sizes say nothing here: {tree.attrs[POOLED]}"] if POOLED in tree.attrs else []),
         *_of_trajectories(stats),
         *_of_energy(stats),
-        *(_of_modes(modes) if "visited" in modes else []),
+        *_of_frozen(tree),
+        *(_of_negligible_modes(modes) if "visited" in modes else []),
         *_of_collapsed(tree),
     ]
 
@@ -65,52 +67,64 @@ def _of_energy(stats: xr.Dataset) -> list[str]:
     return [f"the energy of some chain mixes slowly (BFMI {bfmi:.2f}, below {BFMI_LIMIT}): tune longer"]
 
 
-def _of_modes(modes: xr.Dataset) -> list[str]:
-    """Chains that stay in different modes, and chains that are where next to nothing of the posterior is."""
+def _of_negligible_modes(modes: xr.Dataset) -> list[str]:
+    """Draws where next to nothing of the posterior is."""
     visited = modes["visited"].transpose("chain", "check").values
     share = modes["share"].values
-    out = []
     negligible = np.isin(visited, np.flatnonzero(share < NEGLIGIBLE))
     met = np.unique(visited[negligible])
     came_back = negligible[:, :-1] & ~negligible[:, 1:] & (visited[:, 1:] >= 0)  # then Laplace understates them
-    if negligible.mean() >= NOTABLE and share[met].sum() < NEGLIGIBLE and not came_back.any():
-        chains = np.flatnonzero(negligible.any(axis=1))
-        out.append(
-            f"of {visited.size} draws looked at, {int(negligible.sum())} ({named_chains(chains, len(visited))}) are in "
-            f"{_named_modes(met.tolist(), modes)}, which Laplace's estimate gives less than {NEGLIGIBLE:.0%} of the posterior: "
-            "they are too many, and chains that fell in there do not come back soon; sample again with another seed, or longer"
-        )
+    if negligible.mean() < NOTABLE or share[met].sum() >= NEGLIGIBLE or came_back.any():
+        return []
+    chains = np.flatnonzero(negligible.any(axis=1))
+    return [
+        f"of {visited.size} draws looked at, {int(negligible.sum())} ({named_chains(chains, len(visited))}) are in "
+        f"{_named_modes(met.tolist(), modes)}, which Laplace's estimate gives less than {NEGLIGIBLE:.0%} of the posterior: "
+        "they are too many, and chains that fell in there do not come back soon; sample again with another seed, or longer"
+    ]
+
+
+def chains_apart(tree: xr.DataTree) -> list[str]:
+    """Chains that stay in different modes of the tree's atlas, as the few draws looked at say; empty if they travel."""
+    modes = tree["modes"].to_dataset() if "modes" in tree.children else xr.Dataset()
+    if "visited" not in modes:
+        return []
+    visited = modes["visited"].transpose("chain", "check").values
     regions = _regions([set(row[row >= 0].tolist()) for row in visited])
-    if len(regions) > 1:
-        where = "; ".join(f"{named_chains(chains, 0)} in {_named_modes(places, modes)}" for places, chains in regions)
-        out.append(
-            f"the chains are in different modes and do not travel between them ({where}): their draws are no sample of the "
-            "whole posterior; compare the modes, or use fewer components"
-        )
-    return out
+    if len(regions) == 1 or not regions:
+        return []
+    where = "; ".join(f"{named_chains(chains, 0)} in {_named_modes(places, modes)}" for places, chains in regions)
+    return [
+        f"the chains are in different modes and do not travel between them ({where}): their draws are no sample of the "
+        "whole posterior; compare the modes, or use fewer components"
+    ]
+
+
+def _of_frozen(tree: xr.DataTree) -> list[str]:
+    means = raw_posterior(tree)["means"].transpose(*SAMPLE_DIMS, ...).values
+    still = (means == means[:, :1]).all(axis=(1, 2, 3))
+    chains = np.flatnonzero(still) if means.shape[1] > 1 else np.zeros(0, dtype=np.intp)
+    return [f"{named_chains(chains, len(still))} did not move: all draws are equal"] if chains.size else []
 
 
 def _regions(visits: list[set[int]]) -> list[tuple[list[int], list[int]]]:
     """Modes that chains travel between, and the chains that are there: chains that met one mode are in one region."""
-    regions: list[tuple[set[int], list[int]]] = []
-    for chain, places in enumerate(visits):
-        if not places:
-            continue
-        meeting = [region for region in regions if region[0] & places]
-        joined = (places.union(*(region[0] for region in meeting)), [c for region in meeting for c in region[1]] + [chain])
-        regions = [region for region in regions if region not in meeting] + [joined]
-    return sorted(((sorted(places), sorted(chains)) for places, chains in regions), key=lambda region: region[1])
+    somewhere = [chain for chain, places in enumerate(visits) if places]
+    met = np.array([[bool(visits[a] & visits[b]) for b in somewhere] for a in somewhere]).reshape(len(somewhere), -1)
+    regions = [[somewhere[i] for i in group] for group in linked(met)] if somewhere else []
+    return [(sorted(set().union(*(visits[chain] for chain in chains))), chains) for chains in regions]
 
 
 def collapsed_draws(tree: xr.DataTree) -> NDArray[np.bool_]:
     """(chain, draw): whether some component is narrower than COLLAPSED of the data's spread in some direction."""
     raw, X = raw_posterior(tree), observed_matrix(tree)
-    scale = X.std(axis=0)
-    covariances = raw["covariances"].transpose(*SQUARE).values
-    if not (scale > 0).all():
+    varied = np.flatnonzero(X.std(axis=0) > 0)  # a constant column has no spread to compare with
+    scale = X[:, varied].std(axis=0)
+    covariances = raw["covariances"].transpose(*SQUARE).values + np.diag(resolution_of(tree) ** 2 / 12)
+    if varied.size == 0:
         return np.zeros(covariances.shape[:2], dtype=bool)
-    smallest = np.linalg.eigvalsh((covariances + np.diag(resolution_of(tree) ** 2 / 12)) / np.outer(scale, scale))[..., 0]
-    return np.asarray((smallest < COLLAPSED**2).any(axis=2))
+    relative = covariances[..., varied[:, None], varied] / np.outer(scale, scale)
+    return np.asarray((np.linalg.eigvalsh(relative)[..., 0] < COLLAPSED**2).any(axis=2))
 
 
 def _of_collapsed(tree: xr.DataTree) -> list[str]:

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.density import compute_responsibilities
-from bayesgmm.kernels.draws import log_density_of_draws
+from bayesgmm.kernels.draws import log_likelihood_of_draws
 from bayesgmm.params import MixtureParams
 from bayesgmm.posterior.orders import checked_permutations, ordered_by
 from bayesgmm.posterior.permutations import (
@@ -101,8 +101,9 @@ def relabel(
 
     Notes
     -----
-    Relabelling starts from the raw draws each time, so a second call replaces the first. To undo it take `posterior_raw`; where
-    that is lost, ``method="given"`` with ``permutation.argsort(axis=-1)`` turns relabelled draws back into the raw ones.
+    Relabelling starts from the raw draws each time, so a second call replaces the first. Allocations that a sampler drew itself,
+    (chain, draw, obs) without `cluster`, keep the raw names. To undo relabelling take `posterior_raw`; where that is lost,
+    ``method="given"`` with ``permutation.argsort(axis=-1)`` turns relabelled draws back into the raw ones.
     """
     _check_arguments(method, {"reference": reference, "by": by, "permutation": permutation})
     raw = raw_posterior(tree)
@@ -175,7 +176,7 @@ def _reference_params(reference: MixtureParams | EMResult | None, X: Array, draw
     """The mixture of recorded values that the reference stands for."""
     if reference is None:
         log_prior = log_prior_of(tree)
-        best = int((log_density_of_draws(X, *draws).sum(axis=1) + (0.0 if log_prior is None else log_prior)).argmax())
+        best = int((log_likelihood_of_draws(X, *draws) + (0.0 if log_prior is None else log_prior)).argmax())
         return MixtureParams(*(array[best] for array in draws))
     params = reference.recorded_params if isinstance(reference, EMResult) else reference
     if params.means.shape != draws.means.shape[1:]:

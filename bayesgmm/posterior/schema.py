@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.em.result import EMResult, em_result_from_dataset
 from bayesgmm.errors import InputError
+from bayesgmm.kernels.draws import log_density_of_draws
 
 Array = NDArray[np.float64]
 
@@ -16,6 +17,11 @@ SAMPLE_DIMS = ("chain", "draw")
 CLUSTER = (*SAMPLE_DIMS, "cluster")
 FEATURE = (*CLUSTER, "feature")
 SQUARE = (*FEATURE, "feature_bis")
+
+DIMS = {"weights": CLUSTER, "means": FEATURE, "covariances": SQUARE}
+
+LARGEST_ROUNDING = 1e-3
+"""Weights whose sum differs by less from 1 were rounded, in single precision or in a text file; they are divided by it."""
 
 POOLED = "pooled"
 """Attribute of trees whose draws were taken from the chains with chosen weights: how."""
@@ -84,12 +90,15 @@ def recorded_draws(tree: xr.DataTree, posterior: xr.Dataset) -> Draws:
 
 def flat_draws(posterior: xr.Dataset, rounding: Array | float = 0.0) -> Draws:
     """The draws of a posterior group with chains end to end; `rounding` (D, D) is added to every covariance."""
-    missing = [name for name in ("weights", "means", "covariances") if name not in posterior]
-    if missing:
-        raise InputError(f"the posterior has no {', '.join(missing)}; it has {', '.join(map(str, posterior.data_vars))}")
-    weights = posterior["weights"].transpose(*CLUSTER).values
-    means = posterior["means"].transpose(*FEATURE).values
-    covariances = posterior["covariances"].transpose(*SQUARE).values + rounding
+    weights, means, covariances = (checked_values(posterior, name, dims) for name, dims in DIMS.items())
+    covariances = covariances + rounding
+    totals = weights.sum(axis=-1, keepdims=True)
+    if (weights < 0).any() or (np.abs(totals - 1) > LARGEST_ROUNDING).any():
+        chain, draw = (
+            int(i) for i in np.argwhere((weights < 0).any(axis=-1) | (np.abs(totals[..., 0] - 1) > LARGEST_ROUNDING))[0]
+        )
+        raise InputError(f"the weights of draw {draw} of chain {chain} are {weights[chain, draw]}: not a simplex")
+    weights = weights / totals
     flat = weights.shape[0] * weights.shape[1]
     try:
         scale_trils = np.linalg.cholesky(covariances)
@@ -107,6 +116,36 @@ def flat_draws(posterior: xr.Dataset, rounding: Array | float = 0.0) -> Draws:
     )
 
 
+def checked_values(posterior: xr.Dataset, name: str, dims: tuple[str, ...]) -> Array:
+    """A variable of the posterior in this order of dimensions; InputError if it is missing, has others, or is not finite."""
+    if name not in posterior:
+        raise InputError(f"the posterior has no {name}; it has {', '.join(map(str, posterior.data_vars)) or 'nothing'}")
+    if set(posterior[name].dims) != set(dims):
+        found = ", ".join(map(str, posterior[name].dims))
+        raise InputError(f"{name} has the dimensions ({found}); it needs ({', '.join(dims)}): rename them")
+    values = np.asarray(posterior[name].transpose(*dims).values, dtype=np.float64)
+    broken = ~np.isfinite(values).reshape(*values.shape[:2], -1).all(axis=2)
+    if broken.any():
+        chain, draw = (int(i) for i in np.argwhere(broken)[0])
+        raise InputError(
+            f"{name} is not finite in {int(broken.sum())} of {broken.size} draws, first in draw {draw} of chain {chain}: "
+            "leave those draws out, and find out why the sampler made them"
+        )
+    return values
+
+
+def matching_draws(posterior: xr.Dataset, values: xr.DataArray, what: str) -> xr.DataArray:
+    """Values with (chain, draw) in the order of the posterior's; InputError if their chains or draws are others."""
+    for dim in SAMPLE_DIMS:
+        same_size = values.sizes.get(dim) == posterior.sizes[dim]
+        labelled = dim in values.coords and dim in posterior.coords
+        if not same_size or (labelled and set(values[dim].values.tolist()) != set(posterior[dim].values.tolist())):
+            raise InputError(f"{what} has other values of {dim!r} than the posterior: it belongs to other draws")
+        if labelled:
+            values = values.sel({dim: posterior[dim].values})
+    return values.transpose(*SAMPLE_DIMS, ...)
+
+
 def with_derived(posterior: xr.Dataset) -> xr.Dataset:
     """The posterior with `scales` and `correlations`, computed from the covariances where another sampler left them out."""
     covariances = posterior["covariances"].transpose(*SQUARE)
@@ -118,35 +157,48 @@ def with_derived(posterior: xr.Dataset) -> xr.Dataset:
 
 def observed_matrix(tree: xr.DataTree) -> Array:
     """The data X (N, D) of the tree."""
-    observed = group(tree, "observed_data")
-    (name,) = [name for name, variable in observed.data_vars.items() if variable.ndim == 2] or [None]
-    if name is None:
-        raise InputError("the observed_data group has no two-dimensional variable with the data (obs, feature)")
-    return np.ascontiguousarray(observed[name].transpose("obs", "feature").values, dtype=np.float64)
+    tables = {str(name): table for name, table in group(tree, "observed_data").data_vars.items() if table.ndim == 2}
+    if len(tables) != 1 and "X" not in tables:
+        listed = f"several, {', '.join(tables)}" if tables else "none"
+        raise InputError(
+            f"the data must be the two-dimensional variable (obs, feature) of observed_data, X if there are more: {listed}"
+        )
+    table = tables.get("X", next(iter(tables.values())))
+    if set(table.dims) != {"obs", "feature"}:
+        raise InputError(f"the data of observed_data have the dimensions {table.dims}; they need (obs, feature): rename them")
+    return np.ascontiguousarray(table.transpose("obs", "feature").values, dtype=np.float64)
 
 
 def pointwise_log_likelihood(tree: xr.DataTree, X: Array) -> Array | None:
     """The log_likelihood group's single (chain, draw, obs) variable with chains end to end (S, N), if the tree has it."""
-    if "log_likelihood" not in tree.children:
-        return None
-    variables = list(tree["log_likelihood"].to_dataset().data_vars.values())
+    variables = list(tree["log_likelihood"].to_dataset().data_vars.values()) if "log_likelihood" in tree.children else []
     if len(variables) != 1 or set(variables[0].dims) != {*SAMPLE_DIMS, "obs"}:
         return None
-    return variables[0].transpose(*SAMPLE_DIMS, "obs").values.reshape(-1, len(X))
+    if variables[0].sizes["obs"] != len(X):
+        raise InputError(f"log_likelihood has {variables[0].sizes['obs']} rows, the data have {len(X)}")
+    return matching_draws(raw_posterior(tree), variables[0], "log_likelihood").values.reshape(-1, len(X))
+
+
+def with_log_likelihood(tree: xr.DataTree) -> xr.DataTree:
+    """The tree with a log_likelihood group of one value per row, computed where another sampler left it out."""
+    X, raw = observed_matrix(tree), raw_posterior(tree)
+    if pointwise_log_likelihood(tree, X) is not None:
+        return tree
+    shape = (raw.sizes["chain"], raw.sizes["draw"], len(X))
+    values = log_density_of_draws(X, *recorded_draws(tree, raw)).reshape(shape)
+    coords = {dim: raw[dim] for dim in SAMPLE_DIMS if dim in raw.coords}
+    return with_groups(tree, {"log_likelihood": xr.Dataset({"X": ((*SAMPLE_DIMS, "obs"), values)}, coords)})
 
 
 def log_prior_of(tree: xr.DataTree) -> Array | None:
     """The sum (S,) of all variables of the group `log_prior`, chains end to end; None where there is none."""
     if "log_prior" not in tree.children:
         return None
-    shape = tuple(raw_posterior(tree).sizes[dim] for dim in SAMPLE_DIMS)
-    total = np.zeros(shape)
-    for name, term in tree["log_prior"].to_dataset().data_vars.items():
-        values = term.transpose(*SAMPLE_DIMS, ...).values
-        if values.shape[:2] != shape:
-            raise InputError(f"log_prior has {name} of shape {values.shape}, which does not fit the draws of shape {shape}")
-        total += values.reshape(*shape, -1).sum(axis=2)
-    return total.ravel()
+    raw = raw_posterior(tree)
+    terms = tree["log_prior"].to_dataset().data_vars.items()
+    values = [matching_draws(raw, term, f"log_prior of {name}").values for name, term in terms]
+    n_draws = raw.sizes["chain"] * raw.sizes["draw"]
+    return np.sum([value.reshape(n_draws, -1).sum(axis=1) for value in values], axis=0) if values else np.zeros(n_draws)
 
 
 def em_of(tree: xr.DataTree) -> EMResult | None:

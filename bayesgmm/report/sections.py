@@ -12,7 +12,8 @@ from bayesgmm.plots.geometry import most_separated
 from bayesgmm.plots.style import short_label
 from bayesgmm.posterior.diagnose import Diagnosis
 from bayesgmm.posterior.schema import observed_matrix
-from bayesgmm.report.numbers import count, decimals_for, fixed, interval, probability, signed, significant
+from bayesgmm.posterior.structures import ELSEWHERE
+from bayesgmm.report.numbers import MISSING, count, decimals_for, fixed, interval, probability, signed, significant
 from bayesgmm.report.table import MAX_TEXT, Column, Row, RowGroup, Table, single_group
 
 MAX_UNCERTAIN_ROWS = 10
@@ -167,6 +168,8 @@ def structures_table(diagnosis: Diagnosis) -> Table | None:
         )
         for place, row in table.iterrows()
     ]
+    rest = 100 * float((diagnosis.structures.place == ELSEWHERE).mean())
+    rows += [Row((MISSING, f"{rest:.1f}%", MISSING, MISSING, "none of these"))] if rest > 0 else []
     columns = (Column("grouping"), Column("of the draws"), Column("by evidence"), Column("weights"), Column("description", False))
     return single_group("Groupings of the rows among the draws", columns, rows)
 

@@ -1,6 +1,6 @@
 """The picture and the numbers of docs/theory/label-switching.md: galaxies, three components, labels switched and put right.
 
-python docs/scripts/label_switching_figure.py [docs/figures/label-switching.png]
+python docs/scripts/label_switching_figure.py [docs/theory/label-switching.png]
 """
 
 # ruff: noqa: T201 - a script talks to its reader
@@ -89,4 +89,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "docs/figures/label-switching.png")
+    main(sys.argv[1] if len(sys.argv) > 1 else "docs/theory/label-switching.png")

@@ -5,7 +5,7 @@ import pytest
 
 from bayesgmm.kernels import reference
 from bayesgmm.kernels.density import compute_log_density, compute_responsibilities
-from bayesgmm.kernels.draws import log_density_of_draws, matches_of_draws, responsibilities_of_draws
+from bayesgmm.kernels.draws import classes_of_draws, log_density_of_draws, log_likelihood_of_draws, responsibilities_of_draws
 from tests.problems import Array, random_params
 
 
@@ -36,14 +36,17 @@ def test_equal_to_the_twin(n_components: int, n_features: int) -> None:
         np.testing.assert_allclose(responsibilities[s], reference.responsibilities(X, *one), rtol=1e-11, atol=1e-14)
 
 
+def test_log_likelihood_is_the_sum() -> None:
+    X, stacked = draws(70)
+    np.testing.assert_allclose(log_likelihood_of_draws(X, *stacked), log_density_of_draws(X, *stacked).sum(axis=1), rtol=1e-13)
+
+
 @pytest.mark.parametrize("n_draws", [1, 129])
-def test_matches_count_labels_against_most_probable_components(n_draws: int) -> None:
+def test_classes_are_the_most_probable_components(n_draws: int) -> None:
     X, stacked = draws(n_draws)
-    labels = np.random.default_rng(0).integers(0, 3, len(X))
-    matches = matches_of_draws(X, labels, *stacked)
-    assert matches.shape == (n_draws, 3, 3)
+    classes, expected = classes_of_draws(X, *stacked)
+    assert classes.shape == (n_draws, len(X))
     for s, one in enumerate(zip(*stacked, strict=True)):
-        chosen = reference.responsibilities(X, *one).argmax(axis=1)
-        expected = np.zeros((3, 3), dtype=int)
-        np.add.at(expected, (labels, chosen), 1)
-        np.testing.assert_array_equal(matches[s], expected)
+        gamma = reference.responsibilities(X, *one)
+        np.testing.assert_array_equal(classes[s], gamma.argmax(axis=1))
+        np.testing.assert_allclose(expected[s], gamma.sum(axis=0), rtol=1e-11)

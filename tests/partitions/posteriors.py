@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 import numpy as np
+import xarray as xr
 
 from bayesgmm.partitions.losses import ExpectedBinder, ExpectedInformation, Loss
 from bayesgmm.partitions.search import best_cut, best_drawn, find_partition
+from bayesgmm.posterior.schema import posterior_dataset
 
 
 def all_partitions(n: int) -> np.ndarray:
@@ -29,6 +31,20 @@ def random_memberships(rng: np.random.Generator, n: int) -> np.ndarray:
     memberships = np.exp(logits)
     memberships /= memberships.sum(axis=2, keepdims=True)
     return rng.permuted(memberships, axis=2) if rng.random() < 0.2 else memberships
+
+
+def overlapping_tree(seed: int, n_components: int, *, n_samples: int | None = None, n_draws: int = 200) -> xr.DataTree:
+    """Unit spheres around means of standard deviation 1.2 in two dimensions; draws as spread as given the memberships."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(60, 161)) if n_samples is None else n_samples
+    means = rng.normal(scale=1.2, size=(n_components, 2))
+    X = means[rng.integers(n_components, size=n)] + rng.normal(size=(n, 2))
+    shape, rows = (4, n_draws // 4), n / n_components
+    weights = rng.dirichlet(np.full(n_components, rows), size=shape)
+    drawn = means + rng.normal(size=(*shape, n_components, 2)) / np.sqrt(rows)
+    scale_trils = np.eye(2) * np.exp(rng.normal(size=(*shape, n_components, 1, 1)) / np.sqrt(2 * rows))
+    posterior = posterior_dataset(weights, drawn, scale_trils, ["a", "b"])
+    return xr.DataTree.from_dict({"posterior": posterior, "observed_data": xr.Dataset({"X": (("obs", "feature"), X)})})
 
 
 def drawn_labels(rng: np.random.Generator, memberships: np.ndarray) -> np.ndarray:

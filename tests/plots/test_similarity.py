@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 
 from bayesgmm.compare.comparison import Comparison
+from bayesgmm.errors import InputError, SamplingWarning
 from bayesgmm.plots.similarity import _matched, plot_similarity, similarity_data
 from bayesgmm.plots.style import WIDTH
 from bayesgmm.plots.svg import to_svg
 from bayesgmm.posterior.partition import Partition, partition
 from bayesgmm.posterior.similarity import similarity
 from tests.fake_comparison import make_comparison
+from tests.partitions.posteriors import overlapping_tree
+from tests.posterior import constructed
+from tests.posterior.constructed import SETTINGS, make_problem
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +57,26 @@ def test_em_clusters_take_the_name_of_what_they_mostly_are(three: Comparison, be
     assert similarity_data(similarity(three.tree).values, dataclasses.replace(best, em=None)).em_labels is None
 
 
+def test_a_partition_of_other_rows_is_refused(three: Comparison) -> None:
+    other = partition(overlapping_tree(0, 2, n_samples=59, n_draws=20))
+    with pytest.raises(InputError, match="best is a partition of 59 rows, the tree has 60"):
+        plot_similarity(three.tree, other)
+
+
+def test_stuck_chains_are_warned_of_once_where_the_picture_is_asked_for() -> None:
+    stuck = constructed.one_chain_stuck(make_problem(SETTINGS[0]))
+    with pytest.warns(SamplingWarning) as caught:
+        plot_similarity(stuck, figure_data=True)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert str(caught[0].message).startswith("plot_similarity takes the draws of all chains together")
+
+
 def test_it_is_drawn(any_comparison: Comparison) -> None:
     figure = plot_similarity(any_comparison.tree)
     assert figure.get_figwidth() == WIDTH
     svg = to_svg(figure, "x", "a figure")
     assert svg.startswith("<svg")
-    for text in ("EM", "best", "observations, ordered by the"):
+    for text in ("EM", "VI", "observations, ordered by the"):
         assert text in svg
 
 

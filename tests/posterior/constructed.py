@@ -211,6 +211,12 @@ def collapsed(problem):
     return with_parameters(problem, posterior["weights"].values, posterior["means"].values, covariances)
 
 
+def travels_fast(problem):
+    """Each draw is in one of two modes, whatever the one before."""
+    which = problem.rng.integers(2, size=(N_CHAINS, N_DRAWS))
+    return scrambled(tree_of(problem, [problem.labels, second_grouping(problem)], which), problem.rng)[0]
+
+
 def travels_slowly(problem):
     """Each chain goes to the other mode and back with probability 0.004 per draw."""
     switches = problem.rng.random((N_CHAINS, N_DRAWS)) < 0.004
@@ -249,7 +255,8 @@ KINDS = {
     one_chain_with_an_empty_component: {C.STUCK, C.EMPTY},
     two_coincide: {C.MIXED, C.SWITCHED, C.COINCIDING},  # the two are exchanged between draws
     collapsed: {C.MIXED, C.COLLAPSED},
-    travels_slowly: {C.SLOW, C.SWITCHED},
+    travels_fast: {C.MIXED, C.SWITCHED, C.SEVERAL},
+    travels_slowly: {C.SLOW, C.SWITCHED, C.SEVERAL},
     moves_slowly: {C.SLOW},
     too_short: {C.SHORT, C.SWITCHED},
 }

@@ -4,8 +4,11 @@ import xarray as xr
 
 import bayesgmm as bg
 from bayesgmm.kernels import reference as twin
+from bayesgmm.posterior.conditions import Condition
 from bayesgmm.posterior.invariants import invariants
 from bayesgmm.posterior.schema import with_groups
+from tests.posterior import constructed
+from tests.posterior.constructed import SETTINGS, make_problem
 from tests.posteriors import made_tree, scrambled, separated_params
 
 
@@ -59,7 +62,7 @@ def test_chains_in_different_modes_are_reported():
     moved["means"][{"chain": 3, "cluster": 0}] += 3.0
     diagnosis = bg.diagnose(xr.DataTree.from_dict({"posterior": moved, "observed_data": tree["observed_data"].to_dataset()}))
     assert not diagnosis.ok
-    assert any("the chains are steady in different modes" in reason for reason in diagnosis.reasons)
+    assert any("the chains are steady in different" in reason for reason in diagnosis.reasons)
     assert diagnosis.verdict.startswith("Not converged")
 
 
@@ -136,3 +139,96 @@ def test_one_row_has_no_pairs():
     tree = made_tree(separated_params(), np.random.default_rng(59), n_draws=20, n_samples=3)
     one = with_groups(tree, {"observed_data": tree["observed_data"].to_dataset().isel(obs=slice(1))})
     assert not any("co_assignment" in str(name) for name in invariants(one))
+
+
+@pytest.mark.parametrize("name", ["weights", "means", "covariances"])
+def test_draws_that_are_not_finite_are_named(well_mixed, name):
+    broken = well_mixed["posterior_raw"].to_dataset().copy(deep=True)
+    broken[name][{"chain": 1, "draw": 5}] = np.nan
+    tree = with_groups(well_mixed, {"posterior_raw": broken})
+    message = f"{name} is not finite in 1 of 1000 draws, first in draw 5 of chain 1"
+    for verb in (bg.diagnose, bg.relabel, bg.similarity, bg.partition):
+        with pytest.raises(bg.InputError, match=message):
+            verb(tree)
+
+
+def test_a_constant_column_does_not_hide_a_collapse():
+    problem = make_problem(SETTINGS[0])
+    tree = constructed.collapsed(problem)
+    posterior = tree["posterior"].to_dataset()
+    X = np.column_stack([problem.X, np.ones(len(problem.X))])
+    means = np.concatenate([posterior["means"].values, np.ones((4, 1000, 3, 1))], axis=-1)
+    covariances = np.zeros((4, 1000, 3, 3, 3))
+    covariances[..., :2, :2], covariances[..., 2, 2] = posterior["covariances"].values, 1.0
+    wider = constructed.Problem(X, problem.labels, 3, problem.rng)
+    tree = constructed.with_parameters(wider, posterior["weights"].values, means, covariances)
+    assert Condition.COLLAPSED in bg.diagnose(tree).conditions
+
+
+def test_parameters_of_a_tree_without_labels_are_relabelled_first():
+    diagnosis = bg.diagnose(constructed.switched_between_chains(make_problem(SETTINGS[0])))
+    assert diagnosis.relabelled["r_hat"].max() < 1.02
+
+
+def test_groups_belong_to_draws_by_their_coordinates(well_mixed):
+    """Chains of the log-likelihood in another order, with their coordinates, are put in order; those of other draws refused."""
+    values = invariants(well_mixed)["log_likelihood"]
+    rows = well_mixed["observed_data"].sizes["obs"]
+    pointwise = (values / rows).expand_dims(obs=rows, axis=2).rename("X").to_dataset()
+    expected = invariants(with_groups(well_mixed, {"log_likelihood": pointwise}))["log_likelihood"]
+    turned = invariants(with_groups(well_mixed, {"log_likelihood": pointwise.isel(chain=[3, 2, 0, 1])}))["log_likelihood"]
+    np.testing.assert_allclose(turned, expected, rtol=1e-12)
+    for other, words in ((pointwise.isel(draw=slice(9)), "other values of 'draw'"), (pointwise.isel(obs=slice(9)), "has 9 rows")):
+        with pytest.raises(bg.InputError, match=words):
+            bg.diagnose(with_groups(well_mixed, {"log_likelihood": other}))
+
+
+def test_numbered_features():
+    """As ArviZ numbers dimensions that it is told nothing of."""
+    tree = made_tree(separated_params(), np.random.default_rng(60), n_draws=150)
+    posterior = tree["posterior"].to_dataset().assign_coords(feature=[0, 1], feature_bis=[0, 1])
+    observed = tree["observed_data"].to_dataset().assign_coords(feature=[0, 1])
+    diagnosis = bg.diagnose(xr.DataTree.from_dict({"posterior": posterior, "observed_data": observed}))
+    assert "means[0, 1]" in diagnosis.relabelled.index
+
+
+def test_too_few_draws_to_judge(well_mixed):
+    short = with_groups(well_mixed, {"posterior_raw": well_mixed["posterior_raw"].to_dataset().isel(draw=slice(3))})
+    with pytest.raises(bg.InputError, match="3 draws in each chain are too few"):
+        bg.diagnose(short)
+
+
+def test_chains_that_did_not_move_are_named(well_mixed):
+    raw = well_mixed["posterior_raw"].to_dataset().copy(deep=True)
+    for name in ("weights", "means", "covariances"):
+        raw[name][{"chain": 2}] = raw[name][{"chain": 2, "draw": 0}]
+    reasons = bg.diagnose(with_groups(well_mixed, {"posterior_raw": raw})).reasons
+    assert "chain 2 did not move: all draws are equal" in reasons
+
+
+@pytest.mark.parametrize("n_chains", [2, 8, 16])
+def test_one_stuck_chain_among_few_or_many(n_chains):
+    problem = make_problem(SETTINGS[0])
+    which = np.zeros((n_chains, 300), dtype=int)
+    assert bg.diagnose(constructed.tree_of(problem, [problem.labels], which)).conditions == (Condition.MIXED,)
+    which[1] = 1
+    diagnosis = bg.diagnose(constructed.tree_of(problem, [problem.labels, constructed.second_grouping(problem)], which))
+    assert diagnosis.conditions == (Condition.STUCK,)
+    assert sorted(map(len, diagnosis.groups)) == sorted([1, n_chains - 1])
+
+
+@pytest.mark.parametrize("dims", [("chain", "draw", "k"), ("chain", "draw", "cluster", "column")])
+def test_dimensions_with_other_names_are_named(well_mixed, dims):
+    name = {3: "weights", 4: "means"}[len(dims)]
+    raw = well_mixed["posterior_raw"].to_dataset()
+    renamed = raw.drop_vars([name]).assign({name: (dims, raw[name].values)})
+    with pytest.raises(bg.InputError, match=rf"{name} has the dimensions \({', '.join(dims)}\); it needs"):
+        bg.diagnose(with_groups(well_mixed, {"posterior_raw": renamed}))
+
+
+def test_several_tables_of_data(well_mixed):
+    observed = well_mixed["observed_data"].to_dataset()
+    both = observed.assign(Y=observed["X"] + 1)
+    assert bg.diagnose(with_groups(well_mixed, {"observed_data": both})).ok  # X is taken
+    with pytest.raises(bg.InputError, match="several, Z, Y"):
+        bg.diagnose(with_groups(well_mixed, {"observed_data": both.rename(X="Z")}))

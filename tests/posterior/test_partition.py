@@ -5,11 +5,14 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
+from bayesgmm.partitions import losses as losses_module
 from bayesgmm.partitions.losses import distances, ordered
+from bayesgmm.partitions.search import find_partition as find
+from bayesgmm.posterior import partition as module
 from bayesgmm.posterior.partition import partition
 from bayesgmm.posterior.similarity import similarity
 from tests.fake_comparison import make_comparison
-from tests.partitions.posteriors import expected_binder
+from tests.partitions.posteriors import expected_binder, overlapping_tree
 from tests.posteriors import made_tree, scrambled, separated_params
 
 LOSSES = ["vi", "binder"]
@@ -106,6 +109,8 @@ def test_as_a_dataset(found, tmp_path):
     np.testing.assert_array_equal(back["em_label"], found.em.labels)
     assert back.attrs["expected_loss"] == found.expected_loss
     assert back.attrs["em_level"] == found.em.level
+    assert back.attrs["monte_carlo_error"] == found.monte_carlo_error
+    assert back.attrs["max_clusters"] == found.max_clusters
 
 
 def test_said_in_words(found):
@@ -124,6 +129,72 @@ def test_said_in_words(found):
     between = dataclasses.replace(found, em=dataclasses.replace(found.em, distance=0.1, level=0.125))
     assert "enters the credible ball at level 0.125." in between.summary
     assert "EM" not in dataclasses.replace(found, em=None).summary
+
+
+def test_the_monte_carlo_error_is_that_of_the_mean_distance(overlapping):
+    """Independent draws: std / sqrt(S), about; draws that come four times each: about twice that; from too few: none."""
+    found = partition(overlapping)
+    plain = found.distances.std(ddof=1) / np.sqrt(len(found.distances))
+    assert found.monte_carlo_error == pytest.approx(plain, rel=0.25)
+    assert f"(Monte-Carlo error {found.monte_carlo_error:.2g})" in found.summary
+    repeated = np.repeat(found.distances.reshape(4, -1), 4, axis=1)
+    assert module._error_of_mean(repeated) == pytest.approx(plain, rel=0.3)
+    assert np.isnan(module._error_of_mean(found.distances[None, :3]))
+
+
+def test_another_seed_is_off_by_the_monte_carlo_error(overlapping):
+    found = [partition(overlapping, seed=seed) for seed in range(4)]
+    losses = [result.expected_loss for result in found]
+    assert 0 < np.ptp(losses) < 5 * found[0].monte_carlo_error
+
+
+def test_the_bound_by_default_is_said_where_it_binds():
+    """Twelve components, of which the draws know next to nothing: 24 clusters are reached, and all apart costs less."""
+    tree = overlapping_tree(7, 12, n_samples=60, n_draws=60)
+    bounded, free = partition(tree), partition(tree, max_clusters=100)
+    assert (bounded.max_clusters, bounded.n_clusters) == (24, 24)
+    assert free.max_clusters == 60
+    assert free.expected_loss < bounded.expected_loss
+    by_row = np.ascontiguousarray(bounded.z.T)
+    apart = distances(np.arange(60), by_row, "vi").mean()
+    assert apart < bounded.expected_loss
+    assert "max_clusters = 24 is reached: more clusters may cost less." in bounded.summary
+    assert f"Every row apart, which max_clusters = 24 rules out, would cost {apart:.4g} bits" in bounded.summary
+    assert "max_clusters" not in free.summary
+
+
+def test_many_draws_are_searched_in_two_stages():
+    """Six hundred draws: some of them place the rows, all of them judge."""
+    tree = overlapping_tree(2, 3, n_samples=30, n_draws=600)
+    found = partition(tree)
+    loss = losses_module.ExpectedInformation(np.ascontiguousarray(found.z.T))
+    assert [stage.shape for stage in loss.stages] == [(30, 300), (30, 600)]
+    for start in (found.labels, *np.where(np.eye(30, dtype=bool), -1, found.labels)):
+        assert loss.expected(loss.descend(start, np.arange(30), 20)) >= found.expected_loss - 1e-12
+    assert found.expected_loss == loss.expected(found.labels)
+
+
+def test_names_of_rows_are_kept(overlapping):
+    names = [f"row {i}" for i in range(60)]
+    named = overlapping.assign(observed_data=xr.DataTree(overlapping["observed_data"].to_dataset().assign_coords(obs=names)))
+    found = partition(named, n_starts=2)
+    assert list(found.to_dataset()["obs"].values) == names
+    matrix = similarity(named)
+    assert list(matrix["obs"].values) == list(matrix["obs_bis"].values) == names
+
+
+def test_the_bar_is_full_at_the_end(overlapping, monkeypatch):
+    for n_starts in (1, 3):
+        advanced = []
+        monkeypatch.setattr(module, "find_partition", lambda *a, advanced=advanced: find(*a[:-1], lambda: advanced.append(1)))
+        partition(overlapping, n_starts=n_starts)
+        assert len(advanced) == n_starts + module.N_POLISHED
+
+
+def test_too_many_rows_are_refused_under_binder_with_advice(overlapping, monkeypatch):
+    monkeypatch.setattr(module, "MAX_BYTES", 1000)
+    with pytest.raises(bg.InputError, match="take fewer rows, or use loss='vi'"):
+        partition(overlapping, loss="binder")
 
 
 def test_bounds_on_clusters_and_starts(overlapping):

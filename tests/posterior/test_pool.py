@@ -91,6 +91,21 @@ def test_verbs_that_take_all_draws_together_say_so(stuck, verb):
         verb(few)
 
 
+def test_evidence_that_is_missing_for_one_group(stuck):
+    """The chain whose mode the tree does not know is not given the weight 0."""
+    modes = with_modes(stuck, [0.6, 0.4])["modes"].to_dataset().isel(mode=[0])
+    with pytest.raises(InputError, match=r"have no evidence for where chains are \(structures 1\)"):
+        bg.chain_weights(with_groups(stuck, {"modes": modes}), method="evidence")
+
+
+def test_groups_of_other_draws_are_left_as_they_are(stuck):
+    warm_up = stuck["posterior"].to_dataset().isel(draw=slice(30))
+    visited = xr.Dataset({"visited": (("chain", "check"), np.zeros((4, 2), dtype=int)), "share": ("mode", [1.0])})
+    pooled = bg.pool(with_groups(stuck, {"warmup_posterior": warm_up, "modes": visited}), [1, 0, 1, 1], seed=1)
+    xr.testing.assert_identical(pooled["warmup_posterior"].to_dataset(), warm_up)
+    assert list(pooled["modes"].data_vars) == ["share"]
+
+
 def test_same_seed_same_pool(stuck):
     first, second = (bg.pool(stuck, [1, 1, 0, 0], seed=3)["posterior"]["weights"].values for _ in range(2))
     np.testing.assert_array_equal(first, second)
@@ -104,9 +119,12 @@ def test_weights_that_cannot_be(stuck, weights):
 
 def test_pooling_is_never_silent(stuck, mixed):
     with pytest.warns(
-        SamplingWarning, match="similarity takes the draws of all chains together, but R-hat of .* Weigh the chains"
+        SamplingWarning, match="similarity takes the draws of all chains together, but R-hat of .* Chains can be weighed first"
     ):
         warn_unless_pooled(stuck, "similarity")
+    slow = constructed.travels_slowly(make_problem(SETTINGS[0]))
+    with pytest.warns(SamplingWarning, match="the draws move too slowly for the chains to agree"):
+        warn_unless_pooled(slow, "similarity")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_unless_pooled(mixed, "similarity")

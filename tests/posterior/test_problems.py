@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayesgmm.posterior.problems import sampling_problems, smallest_bfmi
+from bayesgmm.posterior.problems import chains_apart, sampling_problems, smallest_bfmi
 from tests.posteriors import made_tree, separated_params
 
 N_CHAINS, N_DRAWS = 4, 250
@@ -48,7 +48,8 @@ def modes(shares, visited):
 
 
 def of_modes(tree, shares, visited):
-    return sampling_problems(with_group(tree, "modes", modes(shares, visited)))
+    tree = with_group(tree, "modes", modes(shares, visited))
+    return [*sampling_problems(tree), *chains_apart(tree)]
 
 
 def test_good_draws_have_no_problems(bare):
@@ -168,7 +169,7 @@ def test_what_is_narrower_than_the_rounding_has_not_collapsed(bare):
 
 def test_several_problems_are_several_sentences(bare):
     tree = with_group(with_narrow_component(bare, 1e-6), "sample_stats", statistics(diverging=[(0, 0)]))
-    tree = with_group(tree, "modes", modes([0.5, 0.5], [[0], [1], [1], [1]]))
+    tree = with_group(tree, "modes", modes([0.995, 0.005], [[0], [1], [1], [1]]))
     tree.attrs["interrupted"] = 1
     starts = [problem.split()[0] for problem in sampling_problems(tree)]
-    assert starts == ["sampling", "1", "the", "in"]
+    assert starts == ["sampling", "1", "of", "in"]

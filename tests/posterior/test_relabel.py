@@ -133,6 +133,7 @@ def test_a_component_that_is_empty_in_some_draws(method):
     tree = made_tree(params, rng, n_chains=1, n_draws=60, n_samples=90)
     posterior = tree["posterior"].to_dataset()
     posterior["weights"][0, ::2, 0] = 1e-300
+    posterior["weights"] /= posterior["weights"].sum("cluster")
     posterior["means"][0, ::2, 0] = 0.0
     shuffled, orders = scrambled(with_groups(tree, {"posterior": posterior}), rng)
     found = bg.relabel(shuffled, method=method, reference=params)["relabelling"]["permutation"].values
@@ -160,9 +161,7 @@ def test_default_reference_is_the_draw_of_the_highest_log_posterior():
     )
     found = bg.relabel(shuffled)["relabelling"]["permutation"].values
     np.testing.assert_array_equal(found.reshape(-1, 3)[best], np.arange(3))
-    with pytest.raises(
-        bg.InputError, match=r"log_prior has a of shape \(2, 5\), which does not fit the draws of shape \(2, 10\)"
-    ):
+    with pytest.raises(bg.InputError, match="log_prior of a has other values of 'draw' than the posterior"):
         bg.relabel(with_groups(shuffled, {"log_prior": vector.isel(draw=slice(5))}))
 
 

@@ -5,11 +5,13 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
+from bayesgmm.kernels.draws import classes_of_draws
 from bayesgmm.params import MixtureParams
 from bayesgmm.posterior.chains import chain_groups, pairwise_r_hat
+from bayesgmm.posterior.groupings import Grouping, coinciding, describe
 from bayesgmm.posterior.invariants import invariants
 from bayesgmm.posterior.schema import Draws, with_groups
-from bayesgmm.posterior.structures import ELSEWHERE, coinciding, describe, find_structures
+from bayesgmm.posterior.structures import ELSEWHERE, MAX_STRUCTURES, find_structures
 from tests.posterior import constructed
 from tests.posterior.constructed import N_DRAWS, SETTINGS, make_problem, second_grouping, still, tree_of, without_first
 from tests.posteriors import made_tree, scrambled, separated_params
@@ -17,6 +19,10 @@ from tests.posteriors import made_tree, scrambled, separated_params
 
 def structures_of(tree):
     return find_structures(tree, invariants(tree)["log_likelihood"].values)
+
+
+def as_draws(params):
+    return Draws(params.weights[None], params.means[None], params.scale_trils[None])
 
 
 def mixture(weights, means, spreads):
@@ -42,10 +48,11 @@ def test_permutations_of_one_mode_are_one_structure():
 def test_switches_are_changes_of_order_within_a_structure():
     problem = make_problem(SETTINGS[0])
     found = structures_of(constructed.switched_slowly(problem))
-    assert found.switches.sum(axis=1).tolist() == [2, 2, 2, 2]
-    assert np.flatnonzero(found.switches[0]).tolist() == [349, 749]
+    assert np.nansum(found.switches, axis=1).tolist() == [2, 2, 2, 2]
+    assert np.flatnonzero(found.switches[0] == 1).tolist() == [350, 750]
+    assert np.isnan(found.switches[:, 0]).all()
     between = structures_of(constructed.switched_between_chains(problem))
-    assert not between.switches.any()
+    assert np.nansum(between.switches) == 0
     assert between.labels_vary
     assert not structures_of(constructed.well_mixed(problem)).labels_vary
 
@@ -64,7 +71,7 @@ def test_each_draw_is_in_its_structure():
     assert found.passages[[0, 1, 3]].tolist() == [0, 0, 0]
     assert found.passages[2] == 2
     np.testing.assert_allclose(found.shares().sum(axis=1), 1, atol=0.01)
-    assert found.empty[3].mean() > 0.99
+    assert found.empty[3].mean() > 0.95
     assert not found.empty[:3].any()
     table = found.table.loc[place_of]
     np.testing.assert_allclose(table["share"], [(which == i).mean() for i in range(3)], atol=0.01)
@@ -99,7 +106,10 @@ def test_other_groupings_in_words(params, words):
     reference = mixture([0.3, 0.3, 0.4], [0, 10, 20], [1, 1, 2])
     rng = np.random.default_rng(3)
     X = np.concatenate([rng.normal(0, 1, 30), rng.normal(10, 1, 30), rng.normal(20, 2, 40)])[:, None]
-    assert words in describe(X, params, reference)
+    grouping, pivot = (
+        Grouping(classes_of_draws(X, *draws)[0], coinciding(draws)) for draws in map(as_draws, (params, reference))
+    )
+    assert words in describe(grouping, pivot)
 
 
 def test_coinciding_components():
@@ -117,6 +127,41 @@ def test_twins_count_as_one():
     found = structures_of(constructed.two_coincide(make_problem(SETTINGS[0])))
     assert found.coinciding.mean() > 0.95
     assert (found.place == 0).mean() > 0.95
+
+
+def test_a_scale_mixture_is_one_structure():
+    """Two groups about one centre: their overlap is near the bound for coinciding, on which the structure must not depend."""
+    rng = np.random.default_rng(8)
+    labels = np.repeat([0, 1], [600, 400])
+    problem = constructed.Problem((rng.standard_normal(1000) * np.array([1.0, 2.5])[labels])[:, None], labels, 2, rng)
+    which = np.zeros((2, 300), dtype=int)
+    found = structures_of(tree_of(problem, [labels], which))
+    assert 0 < found.coinciding.mean() < 1
+    assert (found.place == 0).mean() > 0.99
+
+
+def test_a_switch_on_the_way_through_another_structure_is_a_switch():
+    problem = make_problem(SETTINGS[0])
+    which = still(0)[:1]
+    which[0, 400:500] = 1
+    orders = np.tile(np.arange(3), (1, N_DRAWS, 1))
+    orders[0, 450:] = [2, 0, 1]
+    tree = constructed.permuted_draws(tree_of(problem, [problem.labels, second_grouping(problem)], which), orders)
+    found = structures_of(tree)
+    assert np.flatnonzero(found.switches[0] == 1).tolist() == [450, 500]
+
+
+def test_few_rows_in_many_columns_are_not_empty():
+    rng = np.random.default_rng(9)
+    labels = np.repeat([0, 1, 2], 10)
+    problem = constructed.Problem(rng.standard_normal((30, 10)) + 20.0 * labels[:, None], labels, 3, rng)
+    assert not structures_of(tree_of(problem, [labels], np.zeros((2, 50), dtype=int))).empty.any()
+
+
+def test_the_only_component_is_never_empty():
+    rng = np.random.default_rng(10)
+    problem = constructed.Problem(rng.standard_normal((2, 2)), np.zeros(2, dtype=int), 1, rng)
+    assert not structures_of(tree_of(problem, [problem.labels], np.zeros((2, 20), dtype=int))).empty.any()
 
 
 def test_a_large_table_is_sampled():
@@ -140,7 +185,8 @@ def test_draws_of_rare_structures_are_elsewhere():
     partitions = [np.searchsorted(np.quantile(column, [0.2, 0.7]), column) for column in along.T]
     found = structures_of(tree_of(problem, partitions, problem.rng.integers(60, size=(4, 100))))
     assert (found.place == ELSEWHERE).any()
-    assert len(found.table) <= 8
+    assert len(found.table) == MAX_STRUCTURES
+    assert found.table["share"].sum() + (found.place == ELSEWHERE).mean() == pytest.approx(1)
 
 
 def test_pairs_and_groups_of_chains():
