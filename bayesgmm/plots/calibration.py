@@ -82,7 +82,7 @@ def plot_calibration(calibration: Calibration, *, figure_data: bool = False) -> 
         start = min(float(panel.edges[0, 0]) for panel in data)
         grid[0, 0].set_xlim(start - 0.03 * (1 - start), 1 + 0.03 * (1 - start))
         grid[0, 0].set_ylabel("share that is right")
-        grid[1, 0].set_ylabel("rows")
+        grid[1, 0].set_ylabel("rows (log)")
         largest = max(float(panel.count.max()) for panel in data)
         grid[1, 0].set_ylim(0.5, largest * (2 * largest) ** 0.7)  # room for the numbers above the bars
         add_legend_below(grid[0, -1], n_columns=3)

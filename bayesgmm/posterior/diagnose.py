@@ -231,7 +231,7 @@ def _remarks(conditions: tuple[Condition, ...], structures: Structures) -> tuple
     if Condition.SWITCHED in conditions:
         switches = structures.switches
         how = (
-            f"in {np.nanmean(switches):.2%} of successive draws of one grouping" if np.nansum(switches) > 0 else "between chains"
+            f"in {np.nanmean(switches):.2%} of successive draws of one structure" if np.nansum(switches) > 0 else "between chains"
         )
         remarks.append(f"labels switched {how}; relabelling puts them in order")
     for condition, marked, what in (

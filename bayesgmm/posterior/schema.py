@@ -191,11 +191,14 @@ def with_log_likelihood(tree: xr.DataTree) -> xr.DataTree:
 
 
 def log_prior_of(tree: xr.DataTree) -> Array | None:
-    """The sum (S,) of all variables of the group `log_prior`, chains end to end; None where there is none."""
+    """The sum (S,) of all variables of the group `log_prior` but rotations, chains end to end; None where there is no group.
+
+    Rotations are uniform: their density in coordinates tells where these are centred, and differs between equal orientations.
+    """
     if "log_prior" not in tree.children:
         return None
     raw = raw_posterior(tree)
-    terms = tree["log_prior"].to_dataset().data_vars.items()
+    terms = tree["log_prior"].to_dataset().drop_vars("rotations", errors="ignore").data_vars.items()
     values = [matching_draws(raw, term, f"log_prior of {name}").values for name, term in terms]
     n_draws = raw.sizes["chain"] * raw.sizes["draw"]
     return np.sum([value.reshape(n_draws, -1).sum(axis=1) for value in values], axis=0) if values else np.zeros(n_draws)

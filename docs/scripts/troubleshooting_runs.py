@@ -5,6 +5,7 @@ Run: uv run python docs/scripts/troubleshooting_runs.py
 
 # ruff: noqa: T201 - a script talks to its reader
 
+import textwrap
 import warnings
 
 import bayesgmm as bg
@@ -32,7 +33,10 @@ def main() -> None:
             shares = " ".join(f"{share:.2f}" for share in tree["modes"]["share"].values[:5])
             steps = float(tree["sample_stats"]["n_steps"].mean())
             print(f"{name}, K = {n_components}, {covariance}, seed {seed}: {steps:.0f} steps a draw, shares {shares}", flush=True)
-            print(f"  {bg.diagnose(tree).verdict}", flush=True)
+            diagnosis = bg.diagnose(tree)
+            named = " ".join(condition.name for condition in diagnosis.conditions)
+            print(f"  {named}; labels switch in {diagnosis.switching_rate:.2%} of successive draws of one structure", flush=True)
+            print(textwrap.indent(repr(diagnosis), "  "), flush=True)
 
 
 if __name__ == "__main__":

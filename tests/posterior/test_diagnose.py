@@ -112,7 +112,8 @@ def test_log_posterior_is_the_sum_or_what_the_sampler_says():
     tree = made_tree(separated_params(), rng, n_chains=2, n_draws=20, n_samples=60)
     assert "log_posterior" not in invariants(tree)
     terms = {name: (("chain", "draw"), rng.normal(size=(2, 20))) for name in ("weights", "means")}
-    summed = invariants(with_groups(tree, {"log_prior": xr.Dataset(terms)}))
+    uniform = {"rotations": (("chain", "draw"), rng.normal(size=(2, 20)))}  # which say nothing but where coordinates are centred
+    summed = invariants(with_groups(tree, {"log_prior": xr.Dataset({**terms, **uniform})}))
     expected = summed["log_likelihood"] + terms["weights"][1] + terms["means"][1]
     np.testing.assert_allclose(summed["log_posterior"], expected, rtol=1e-12)
     recorded = invariants(with_groups(tree, {"sample_stats": xr.Dataset({"lp": terms["means"]})}))
