@@ -45,8 +45,8 @@ def chain_weights(tree: xr.DataTree, *, method: Literal["stacking", "evidence"] 
     method : "stacking" or "evidence"
         "stacking": the mixture of the groups' predictive distributions that predicts rows left out best, by Pareto-smoothed
         importance sampling (Yao, Vehtari and Gelman 2022, section 2). Weights for prediction: they are no posterior
-        probabilities. "evidence": the share of the posterior that the modes of each group's structures hold, by Laplace's
-        estimate, from the tree's `modes`.
+        probabilities. "evidence": the share of the posterior that the modes each group is in hold, by Laplace's
+        estimate, from the tree's `modes` and where its `visited` found the chains, or the structures of their draws without it.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def chain_weights(tree: xr.DataTree, *, method: Literal["stacking", "evidence"] 
         raise InputError(f"chain_weights: method is {method!r}; choose 'stacking' or 'evidence'")
     diagnosis = diagnose(tree)
     table = diagnosis.chains[["group", "structure"]].copy()
-    by_group = _stacking(tree, diagnosis) if method == "stacking" else _evidence(diagnosis)
+    by_group = _stacking(tree, diagnosis) if method == "stacking" else _evidence(tree, diagnosis)
     sizes = table["group"].map(table["group"].value_counts())
     table["weight"] = table["group"].map(by_group["weight"]) / sizes
     if "elpd" in by_group:
@@ -166,27 +166,34 @@ def _stacking(tree: xr.DataTree, diagnosis: Diagnosis) -> pd.DataFrame:
     return table.sort_index()[["weight", "elpd"]]
 
 
-def _evidence(diagnosis: Diagnosis) -> pd.DataFrame:
-    structures = diagnosis.structures
-    evidence = structures.table["evidence"].to_numpy()
-    if np.isnan(evidence).all():
+def _evidence(tree: xr.DataTree, diagnosis: Diagnosis) -> pd.DataFrame:
+    """By the modes that draws of each group were found in, where the tree says so; else by the groups' structures."""
+    modes = tree["modes"].to_dataset() if "modes" in tree.children else xr.Dataset()
+    if "share" not in modes:
         raise InputError(
             "chain_weights: the tree has no group 'modes' with shares by evidence (only trees from sample have); "
             "use method='stacking'"
         )
     if len(diagnosis.groups) == 1:
         return pd.DataFrame({"weight": [1.0]})
-    visited = np.array([structures.shares()[list(group)].mean(axis=0) >= NOTABLE for group in diagnosis.groups])
+    if "visited" in modes:
+        what, evidence = "mode", modes["share"].values
+        places = modes["visited"].transpose("chain", "check").values
+        found = [np.isin(np.arange(len(evidence)), places[list(group)]) for group in diagnosis.groups]
+    else:
+        what, evidence = "structure", diagnosis.structures.table["evidence"].to_numpy()
+        found = [diagnosis.structures.shares()[list(group)].mean(axis=0) >= NOTABLE for group in diagnosis.groups]
+    visited = np.array(found)
     unknown = visited.any(axis=0) & np.isnan(evidence)
     if unknown.any() or not visited.any(axis=1).all():
         raise InputError(
-            f"chain_weights: the tree's modes have no evidence for where chains are (structures "
+            f"chain_weights: the tree's modes have no evidence for where chains are ({what}s "
             f"{', '.join(map(str, np.flatnonzero(unknown))) or 'not in the table'}); use method='stacking'"
         )
     if (visited.sum(axis=0) > 1).any():
         raise InputError(
             f"chain_weights: chains that do not agree (groups {', '.join(map(str, diagnosis.groups))}) are in the same "
-            "structure, between whose places evidence cannot choose; sample longer, or use method='stacking'"
+            f"{what}, between whose places evidence cannot choose; sample longer, or use method='stacking'"
         )
     shares = visited @ np.nan_to_num(evidence)
     return pd.DataFrame({"weight": shares / shares.sum()})

@@ -51,6 +51,17 @@ def test_evidence_weighs_the_modes(stuck):
     np.testing.assert_allclose(weights["weight"], [0.2, 0.4, 0.2, 0.2])
 
 
+def test_evidence_of_the_modes_that_draws_were_found_in(stuck):
+    """What the tree says of its own chains comes before the structures of the draws."""
+    modes = with_modes(stuck, [0.6, 0.4])["modes"].to_dataset()
+    visited = modes.assign(visited=(("chain", "check"), [[1, 1], [0, 0], [1, -1], [1, 1]]))
+    weights = bg.chain_weights(with_groups(stuck, {"modes": visited}), method="evidence")
+    np.testing.assert_allclose(weights["weight"], [0.4 / 3, 0.6, 0.4 / 3, 0.4 / 3])
+    both = modes.assign(visited=(("chain", "check"), [[1, 1], [0, 1], [1, 1], [1, 1]]))
+    with pytest.raises(InputError, match="are in the same mode"):
+        bg.chain_weights(with_groups(stuck, {"modes": both}), method="evidence")
+
+
 def test_evidence_that_cannot_weigh(stuck):
     with pytest.raises(InputError, match="has no group 'modes'"):
         bg.chain_weights(stuck, method="evidence")
