@@ -22,7 +22,7 @@ from bayesgmm.posterior.schema import Draws, em_of, group, observed_matrix, reco
 Array = NDArray[np.float64]
 Variables = dict[str, tuple[tuple[str, ...], NDArray[Any]] | tuple[tuple[str, ...], NDArray[Any], dict[str, str]]]
 
-BYTES_AT_ONCE = 96 * 2**20
+BYTES_AT_ONCE = 64 * 2**20
 """Memory for the responsibilities of all draws over one block of rows."""
 
 BYTES_PER_TASK = 2**21
