@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.special import entr
 
 from bayesgmm.kernels.draws import log_density_of_draws, log_likelihood_of_draws, responsibilities_of_draws
 from bayesgmm.posterior.schema import (
@@ -45,7 +46,7 @@ def invariants(tree: xr.DataTree) -> xr.Dataset:
     values = {
         "log_likelihood": log_likelihood,
         **_log_posterior(tree, log_likelihood),
-        "weight_entropy": _entropy(draws.weights),
+        "weight_entropy": entr(draws.weights).sum(axis=1),
         "log_det_total_covariance": _log_det_total_covariance(draws.weights, draws.means, draws.scale_trils),
         **_co_assignment(X, *draws),
         **{f"log_density_at_row_{row}": at_rows[:, i] for i, row in enumerate(rows)},
@@ -64,11 +65,6 @@ def _spread_rows(X: Array) -> list[int]:
     order = np.argsort(standardised @ axes[0], kind="stable")
     ranks = np.linspace(0, len(X) - 1, N_POINTS + 2)[1:-1].round().astype(int)
     return sorted({int(row) for row in order[ranks]})
-
-
-def _entropy(weights: Array) -> Array:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return -np.where(weights > 0, weights * np.log(weights), 0.0).sum(axis=-1)
 
 
 def _log_det_total_covariance(weights: Array, means: Array, scale_trils: Array) -> Array:

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.data import check_count, check_probability, check_seed
+from bayesgmm.data.dataset import count_of
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError
 from bayesgmm.partitions.ball import CredibleBall, credible_ball, entry_level
@@ -119,12 +120,12 @@ class Partition:
         ball, unit = self.credible_ball(), UNITS[self.loss]
         sizes = ", ".join(str(size) for size in np.bincount(self.labels)[:8]) + (", ..." if self.n_clusters > 8 else "")
         fewest, most = ball.n_clusters
-        between = _counted(fewest, "cluster") if fewest == most else f"{fewest} to {most} clusters"
+        between = count_of(fewest, "cluster") if fewest == most else f"{fewest} to {most} clusters"
         expected = f"expected {NAMES[self.loss]} {self.expected_loss:.4g}{unit}"
         if self.loss == "vi" and np.isfinite(self.monte_carlo_error):
             expected += f" (Monte-Carlo error {self.monte_carlo_error:.2g})"
         sentences = [
-            f"{_counted(self.n_clusters, 'cluster')} of {sizes} rows: {expected}.",
+            f"{count_of(self.n_clusters, 'cluster')} of {sizes} rows: {expected}.",
             f"The 95% credible ball has radius {ball.radius:.4g}{unit}; partitions in it have {between}.",
         ]
         sentences += self._about_bound()
@@ -154,7 +155,7 @@ class Partition:
         among = {0.0: "is as near as the nearest drawn partition or nearer", 1.0: "is farther than every drawn partition"}
         place = among.get(em.level, f"enters the credible ball at level {em.level:.3g}")
         return (
-            f"EM's partition ({_counted(em.n_clusters, 'cluster')}) is {em.distance:.4g}{unit} away, has expected loss "
+            f"EM's partition ({count_of(em.n_clusters, 'cluster')}) is {em.distance:.4g}{unit} away, has expected loss "
             f"{em.expected_loss:.4g}{unit}, and {place}."
         )
 
@@ -303,7 +304,3 @@ def _place(em_labels: Labels, objective: Loss, labels: Labels, to_estimate: Arra
     one = em_labels[:, None].astype(np.min_scalar_type(int(em_labels.max())))
     distance = float(distances(labels, one, loss)[0])
     return EMPlace(em_labels, objective.expected(em_labels), distance, entry_level(to_estimate, distance))
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
