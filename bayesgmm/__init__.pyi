@@ -28,10 +28,8 @@ from .errors import (
 )
 from .io import load, save
 from .model.build import build_model
-from .model.extend import extend
 from .model.prior_predictive import sample_prior
 from .model.priors import Priors
-from .model.sample import sample
 from .params import MixtureParams
 from .partitions.ball import CredibleBall
 from .plots.calibration import plot_calibration
@@ -54,6 +52,8 @@ from .posterior.relabel import relabel
 from .posterior.similarity import similarity
 from .report.html import render_report, write_report
 from .report.terminal import print_summary
+from .sampling.extend import extend
+from .sampling.sample import sample
 
 __version__: str
 

@@ -13,8 +13,8 @@ from bayesgmm.em.select import Selection, select
 from bayesgmm.errors import InputError
 from bayesgmm.families import family_named
 from bayesgmm.model.priors import Priors
-from bayesgmm.model.sample import sample
 from bayesgmm.posterior.schema import with_groups
+from bayesgmm.sampling.sample import sample
 
 SIZES = range(1, 10)
 """Numbers of components that are tried where none is given."""

@@ -13,7 +13,7 @@ import bayesgmm as bg
 from bayesgmm.kernels.density import compute_log_density
 from bayesgmm.model.coordinates import covariances, unconstrain
 from bayesgmm.model.structure import structure_of
-from bayesgmm.model.through_pymc import _parameters, values_of
+from bayesgmm.sampling.through_pymc import _parameters, values_of
 from tests.problems import random_data, random_params
 
 MODE = "FAST_COMPILE"  # the Python linker: seconds of compilation saved, same numbers

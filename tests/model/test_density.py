@@ -16,9 +16,9 @@ from bayesgmm.model.coordinates import constrain, covariances, log_jacobian
 from bayesgmm.model.native import Place, packed
 from bayesgmm.model.priors import SCALE_PARAMETERS, Priors
 from bayesgmm.model.specification import specify
-from bayesgmm.model.start import ChainStart
 from bayesgmm.model.target import Target
-from bayesgmm.model.through_pymc import _flat_start
+from bayesgmm.sampling.start import ChainStart
+from bayesgmm.sampling.through_pymc import _flat_start
 from tests.em.covariance_members import FOURTEEN
 from tests.problems import random_data, random_params
 

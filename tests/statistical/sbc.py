@@ -27,12 +27,12 @@ import bayesgmm as bg
 from bayesgmm.errors import FitError
 from bayesgmm.kernels.draws import log_density_of_draws, responsibilities_of_draws
 from bayesgmm.kernels.threads import available_threads
-from bayesgmm.model.chains import run_own_density
 from bayesgmm.model.coordinates import constrain, covariances
-from bayesgmm.model.nuts import NutsSettings
 from bayesgmm.model.specification import specify
-from bayesgmm.model.start import chain_starts, make_atlas
 from bayesgmm.model.target import Target
+from bayesgmm.sampling.chains import run_own_density
+from bayesgmm.sampling.nuts import NutsSettings
+from bayesgmm.sampling.start import chain_starts, make_atlas
 
 SEED = 20_261_122
 N_SIMULATIONS = 200

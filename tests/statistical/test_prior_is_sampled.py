@@ -10,15 +10,15 @@ from scipy.integrate import quad
 from scipy.special import digamma
 
 import bayesgmm as bg
-from bayesgmm.model.atlas import Atlas, MappedMode
+from bayesgmm.evidence.atlas import Atlas, MappedMode
+from bayesgmm.evidence.laplace import PosteriorMode
 from bayesgmm.model.axes import cayley
-from bayesgmm.model.chains import run_own_density
 from bayesgmm.model.coordinates import constrain, covariances, unconstrain
-from bayesgmm.model.laplace import PosteriorMode
-from bayesgmm.model.nuts import NutsSettings
 from bayesgmm.model.priors import SCALE_PARAMETERS
-from bayesgmm.model.start import ChainStart
 from bayesgmm.model.target import Target
+from bayesgmm.sampling.chains import run_own_density
+from bayesgmm.sampling.nuts import NutsSettings
+from bayesgmm.sampling.start import ChainStart
 from tests.statistical.test_exact_posteriors import z_scores
 
 pytestmark = pytest.mark.statistical

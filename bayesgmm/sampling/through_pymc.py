@@ -11,13 +11,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.model.build import assemble
-from bayesgmm.model.chains import RawDraws
 from bayesgmm.model.coordinates import Parameters, constrain, unconstrain
-from bayesgmm.model.nuts import NutsSettings, joined, run_chains, started_at
 from bayesgmm.model.specification import Specification
-from bayesgmm.model.start import ChainStart
 from bayesgmm.model.structure import Structure
 from bayesgmm.progress import progress_wanted
+from bayesgmm.sampling.chains import RawDraws
+from bayesgmm.sampling.nuts import NutsSettings, joined, run_chains, started_at
+from bayesgmm.sampling.start import ChainStart
 
 Array = NDArray[np.float64]
 

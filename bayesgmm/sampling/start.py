@@ -16,9 +16,9 @@ from bayesgmm.em.result import EMResult
 from bayesgmm.em.standardise import column_moments
 from bayesgmm.em.step import MStep
 from bayesgmm.errors import FitError, SamplingError
+from bayesgmm.evidence.atlas import Atlas, MappedMode, atlas_of, map_from
+from bayesgmm.evidence.laplace import ascend
 from bayesgmm.families import family_named
-from bayesgmm.model.atlas import Atlas, MappedMode, atlas_of, map_from
-from bayesgmm.model.laplace import ascend
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
 

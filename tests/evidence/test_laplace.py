@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayesgmm.model.laplace import WIDEST, ascend, find_mode
+from bayesgmm.evidence.laplace import WIDEST, ascend, find_mode
 
 
 def gaussian(mean, covariance, log_mass=0.0):

@@ -8,11 +8,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.model.atlas import Atlas, place_of_draw
+from bayesgmm.evidence.atlas import Atlas, place_of_draw
 from bayesgmm.model.native import COORDINATES, Place
-from bayesgmm.model.nuts import NutsSettings, joined, run_chains
-from bayesgmm.model.start import ChainStart
 from bayesgmm.model.target import Target
+from bayesgmm.sampling.nuts import NutsSettings, joined, run_chains
+from bayesgmm.sampling.start import ChainStart
 
 Array = NDArray[np.float64]
 

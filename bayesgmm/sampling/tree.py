@@ -8,7 +8,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.draws import log_density_of_draws
-from bayesgmm.model.chains import RawDraws, Visits
 from bayesgmm.model.coordinates import centred_on, constrain, covariances
 from bayesgmm.model.priors import ResolvedPriors
 from bayesgmm.model.specification import Specification
@@ -16,6 +15,7 @@ from bayesgmm.model.structure import structure_of
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
 from bayesgmm.posterior.schema import SAMPLE_DIMS, posterior_dataset
+from bayesgmm.sampling.chains import RawDraws, Visits
 
 Array = NDArray[np.float64]
 

@@ -6,16 +6,16 @@ from numpy.typing import NDArray
 
 from bayesgmm.data import Dataset, check_seed
 from bayesgmm.errors import InputError
-from bayesgmm.model.atlas import Atlas, atlas_of, map_from, place_of_draw
-from bayesgmm.model.chains import Visits, run_own_density, visits_of
-from bayesgmm.model.sample import nuts_settings, with_problems_said
+from bayesgmm.evidence.atlas import Atlas, atlas_of, map_from, place_of_draw
 from bayesgmm.model.specification import Specification
-from bayesgmm.model.start import ChainStart
 from bayesgmm.model.target import Target
-from bayesgmm.model.tree import posterior_tree, target_of
 from bayesgmm.params import MixtureParams
 from bayesgmm.posterior.relabel import relabel
 from bayesgmm.posterior.schema import em_of
+from bayesgmm.sampling.chains import Visits, run_own_density, visits_of
+from bayesgmm.sampling.sample import nuts_settings, with_problems_said
+from bayesgmm.sampling.start import ChainStart
+from bayesgmm.sampling.tree import posterior_tree, target_of
 
 
 def extend(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from bayesgmm.em.modes import same_components, same_optimum
-from bayesgmm.model.laplace import PosteriorMode, ascend, find_mode
+from bayesgmm.evidence.laplace import PosteriorMode, ascend, find_mode
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
 

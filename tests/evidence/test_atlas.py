@@ -8,10 +8,10 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.em.modes import same_optimum
-from bayesgmm.model.atlas import Atlas, atlas_of, map_from, place_of_draw
+from bayesgmm.evidence.atlas import Atlas, atlas_of, map_from, place_of_draw
 from bayesgmm.model.specification import specify
-from bayesgmm.model.start import chain_starts, make_atlas
 from bayesgmm.model.target import Target
+from bayesgmm.sampling.start import chain_starts, make_atlas
 
 IRIS = bg.load_iris().select_dtypes("number").to_numpy()
 

@@ -11,19 +11,19 @@ from scipy import stats
 import bayesgmm as bg
 from bayesgmm.data import check_resolution, validate
 from bayesgmm.kernels.density import compute_log_density
-from bayesgmm.model import nuts
-from bayesgmm.model.chains import run_own_density
 from bayesgmm.model.coordinates import from_mixture
 from bayesgmm.model.specification import specify
-from bayesgmm.model.start import ChainStart, chain_starts, make_atlas
-from bayesgmm.model.tree import target_of
 from bayesgmm.params import MixtureParams
+from bayesgmm.sampling import nuts
+from bayesgmm.sampling.chains import run_own_density
+from bayesgmm.sampling.start import ChainStart, chain_starts, make_atlas
+from bayesgmm.sampling.tree import target_of
 from tests.em.covariance_members import FOURTEEN
 from tests.families.cases import assert_member
 from tests.problems import random_data, random_params
 
 FAITHFUL = bg.load_faithful()
-extend_module = importlib.import_module("bayesgmm.model.extend")
+extend_module = importlib.import_module("bayesgmm.sampling.extend")
 
 
 def sampled(*arguments, **settings):
@@ -219,7 +219,7 @@ def test_extend_goes_on_where_the_chains_ended(tree, monkeypatch):
         starts.extend(target.mixture_at(start.u) for start in places)
         return run_own_density(target, atlas, places, *arguments)
 
-    monkeypatch.setattr(importlib.import_module("bayesgmm.model.sample"), "run_own_density", noted)
+    monkeypatch.setattr(importlib.import_module("bayesgmm.sampling.sample"), "run_own_density", noted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.SamplingWarning)
         bg.extend(tree, 4, tune=10, seed=91)

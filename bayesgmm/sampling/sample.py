@@ -8,19 +8,19 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from bayesgmm import model
+from bayesgmm import sampling
 from bayesgmm.data import check_count, check_probability, check_seed
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import FitError, InputError, SamplingWarning
 from bayesgmm.kernels.threads import available_threads
-from bayesgmm.model.chains import run_own_density, visits_of
-from bayesgmm.model.nuts import FEWEST_DRAWS, NutsSettings
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.specification import Specification, specify
-from bayesgmm.model.start import chain_starts, fit_whole, make_atlas
-from bayesgmm.model.tree import posterior_tree
 from bayesgmm.posterior.problems import chains_apart, sampling_problems
 from bayesgmm.posterior.relabel import relabel
+from bayesgmm.sampling.chains import run_own_density, visits_of
+from bayesgmm.sampling.nuts import FEWEST_DRAWS, NutsSettings
+from bayesgmm.sampling.start import chain_starts, fit_whole, make_atlas
+from bayesgmm.sampling.tree import posterior_tree
 
 Array = NDArray[np.float64]
 
@@ -121,7 +121,7 @@ def sample(
     if sampler == "auto":
         raw = run_own_density(target, atlas, starts, seeds, settings, progress)
     else:
-        raw = model.through_pymc.RUNS[sampler](specification, starts, seeds, settings, progress)
+        raw = sampling.through_pymc.RUNS[sampler](specification, starts, seeds, settings, progress)
     attrs = {
         "seed": seed if isinstance(seed, int | np.integer) else "not given",
         "sampler": sampler,
