@@ -46,6 +46,7 @@ from .plots.similarity import plot_similarity
 from .posterior.assignments import assignments, flips
 from .posterior.conditions import Condition
 from .posterior.diagnose import Diagnosis, diagnose
+from .posterior.occupied import occupied_components
 from .posterior.partition import EMPlace, Partition, partition
 from .posterior.pool import chain_weights, pool
 from .posterior.relabel import relabel
@@ -53,6 +54,8 @@ from .posterior.similarity import similarity
 from .report.html import render_report, write_report
 from .report.terminal import print_summary
 from .sampling.extend import extend
+from .sampling.log_evidence import Evidence, log_evidence
+from .sampling.n_components import NComponentsPosterior, n_components_posterior
 from .sampling.sample import sample
 
 __version__: str
@@ -71,6 +74,7 @@ __all__ = [
     "EMResult",
     "EMRun",
     "EMStatus",
+    "Evidence",
     "FileFormatError",
     "FitError",
     "GaussianMixture",
@@ -78,6 +82,7 @@ __all__ = [
     "InternalError",
     "MissingDependencyError",
     "MixtureParams",
+    "NComponentsPosterior",
     "Partition",
     "PriorWarning",
     "Priors",
@@ -101,6 +106,9 @@ __all__ = [
     "load_faithful",
     "load_galaxies",
     "load_iris",
+    "log_evidence",
+    "n_components_posterior",
+    "occupied_components",
     "partition",
     "plot_calibration",
     "plot_density",

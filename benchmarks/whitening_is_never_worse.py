@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 
 import bayesgmm as bg
 from bayesgmm.errors import PriorWarning
+from bayesgmm.evidence.chart import make_atlas
 from bayesgmm.model.coordinates import constrain, covariances
 from bayesgmm.model.native import COORDINATES, Place
 from bayesgmm.model.specification import specify
 from bayesgmm.model.target import Target
 from bayesgmm.posterior.invariants import invariants
 from bayesgmm.posterior.schema import posterior_dataset
-from bayesgmm.sampling.start import chain_starts, make_atlas
+from bayesgmm.sampling.start import chain_starts
 
 LOADERS = {"galaxies": bg.load_galaxies, "faithful": bg.load_faithful, "iris": bg.load_iris}
 FEW = 20

@@ -21,17 +21,29 @@ EQUAL = 0.05
 
 @dataclass(frozen=True, eq=False)
 class MappedMode:
-    """A mode of the posterior as a mixture, and how it was found."""
+    """A mode of the posterior as a mixture, and how it was found.
+
+    Attributes
+    ----------
+    mode : PosteriorMode
+    params : MixtureParams
+    origin : str
+        Where the climb to it began.
+    log_mass : float
+        Estimated ln of the mass of the mode and of its exact copies together: Laplace's, or, where components are empty, that of
+        the same mode among fewer components times what empty ones multiply it by.
+    n_starts : int
+        EM starts that ended there.
+    n_empty : int
+        Components added to an optimum of fewer, which follow the prior: the place then need not be a local maximum.
+    """
 
     mode: PosteriorMode
     params: MixtureParams
     origin: str
-    log_copies: float
-
-    @property
-    def log_mass(self) -> float:
-        """Laplace's ln of the mass of the mode and of its exact copies together."""
-        return self.mode.log_mass + self.log_copies
+    log_mass: float
+    n_starts: int = 0
+    n_empty: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ class Atlas:
 
     @property
     def shares(self) -> Array:
-        """Share of each mode in the mass of all that were found, by Laplace's estimate."""
+        """Share of each mode in the mass of all that were found, as estimated."""
         return softmax([mapped.log_mass for mapped in self.modes])
 
     def place_of(self, params: MixtureParams) -> int | None:
@@ -78,23 +90,33 @@ def _equal(params: MixtureParams, k: int, other: int) -> bool:
 
 
 def atlas_of(found: Sequence[MappedMode], *, symmetric: bool) -> Atlas:
-    """The distinct ones among the modes that were found; of equal ones, the first."""
+    """The distinct ones among the modes that were found; equal ones count their starts together and keep the larger mass."""
     atlas = Atlas((), symmetric)
     for mapped in sorted(found, key=lambda mapped: -round(mapped.mode.log_density, 3)):
-        if atlas.place_of(mapped.params) is None:
+        place = atlas.place_of(mapped.params)
+        if place is None:
             atlas = atlas.with_mode(mapped)
+            continue
+        known = atlas.modes[place]
+        larger = max(known, mapped, key=lambda one: one.log_mass)
+        merged = replace(known, log_mass=larger.log_mass, origin=larger.origin, n_starts=known.n_starts + mapped.n_starts)
+        atlas = replace(atlas, modes=(*atlas.modes[:place], merged, *atlas.modes[place + 1 :]))
     return replace(atlas, modes=tuple(sorted(atlas.modes, key=lambda mapped: -mapped.log_mass)))
 
 
-def map_from(target: Target, params: MixtureParams, origin: str) -> MappedMode | None:
+def log_copies(target: Target, params: MixtureParams) -> float:
+    """ln of how many points of the coordinates are this mixture: orders of the components and copies of rotations."""
+    orders = lgamma(params.n_components + 1) - sum(lgamma(size + 1) for size in _sizes_of_equals(params))
+    return target.structure.log_rotation_copies + (orders if target.priors.symmetric else 0.0)
+
+
+def map_from(target: Target, params: MixtureParams, origin: str, n_starts: int = 0) -> MappedMode | None:
     """The mode that is reached from these parameters; None where the density is not finite there."""
     mode = find_mode(target.log_density, target.coordinates_of(params), target.rough_scales(params))
     if mode is None:
         return None
     top = target.mixture_at(mode.u)
-    orders = lgamma(top.n_components + 1) - sum(lgamma(size + 1) for size in _sizes_of_equals(top))
-    log_copies = target.structure.log_rotation_copies + (orders if target.priors.symmetric else 0.0)
-    return MappedMode(mode, top, origin, log_copies)
+    return MappedMode(mode, top, origin, mode.log_mass + log_copies(target, top), n_starts)
 
 
 def place_of_draw(target: Target, atlas: Atlas, u: Array, metric: Array) -> tuple[Atlas, int | None]:

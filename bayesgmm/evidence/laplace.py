@@ -24,6 +24,9 @@ ASIDE = 0.05
 NEAR = 0.3
 """The Hessian found this many standard deviations from the mode does for the mode."""
 
+LARGEST_GAIN = 20.0
+"""That one Newton step is trusted with, in nats."""
+
 MAX_ITERATIONS = 200
 GRADIENT_TOLERANCE = 1e-4
 """In whitened coordinates: so many posterior standard deviations from the mode, if the metric is right."""
@@ -74,6 +77,17 @@ def find_mode(log_density: LogDensity, u: Array, rough_scales: Array) -> Posteri
             break
         metric, flat = _metric(log_density, u, rough_scales)
     return PosteriorMode(u, log_density(u)[0], metric, int(flat.sum()))
+
+
+def guessed_log_mass(log_density: LogDensity, u: Array, rough_scales: Array) -> float:
+    """Laplace's estimate for the mode that one Newton step from u (P,) leads to; -inf where the density is not finite there."""
+    value, gradient = log_density(u)
+    if not np.isfinite(value):
+        return -np.inf
+    metric, _ = _metric(log_density, u, rough_scales)
+    gain = 0.5 * float(((gradient @ metric) ** 2).sum())
+    guess = PosteriorMode(u, value + min(gain, LARGEST_GAIN), metric, 0)
+    return guess.log_mass
 
 
 def _starts(u: Array, metric: Array, flat: NDArray[np.bool_]) -> list[Array]:

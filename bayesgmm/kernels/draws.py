@@ -26,7 +26,7 @@ def log_density_of_draws(X: Array, weights: Array, means: Array, scale_trils: Ar
     def fill(s: int) -> None:
         fill_log_density(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), out[s])
 
-    _over_draws(fill, len(weights))
+    over_draws(fill, len(weights))
     return out
 
 
@@ -40,7 +40,7 @@ def log_likelihood_of_draws(X: Array, weights: Array, means: Array, scale_trils:
         fill_log_density(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), density)
         out[s] = density.sum()
 
-    _over_draws(fill, len(weights))
+    over_draws(fill, len(weights))
     return out
 
 
@@ -52,7 +52,7 @@ def responsibilities_of_draws(X: Array, weights: Array, means: Array, scale_tril
     def fill(s: int) -> None:
         fill_responsibilities(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), out[s])
 
-    _over_draws(fill, len(weights))
+    over_draws(fill, len(weights))
     return out
 
 
@@ -69,11 +69,11 @@ def classes_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array)
         fill_responsibilities(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), gamma)
         classes[s], expected[s] = gamma.argmax(axis=1), gamma.sum(axis=0)
 
-    _over_draws(fill, len(weights))
+    over_draws(fill, len(weights))
     return classes, expected
 
 
-def _over_draws(function: Callable[[int], None], n_draws: int) -> None:
+def over_draws(function: Callable[[int], None], n_draws: int) -> None:
     """function(s) for every draw, in threads where there are many."""
     n_threads = min(available_threads(), max(n_draws // 64, 1))
 

@@ -148,9 +148,14 @@ def _commonest(grouping: Grouping) -> int:
     return int(candidates[int(np.argmax(found))])
 
 
-def _reference(X: Array, params: MixtureParams) -> Reference:
+def grouping_of(X: Array, params: MixtureParams) -> Grouping:
+    """How one mixture groups the rows (S = 1)."""
     draws = Draws(params.weights[None], params.means[None], params.scale_trils[None])
-    return Reference(Grouping(classes_of_draws(X, *draws)[0], coinciding(draws)), params.weights)
+    return Grouping(classes_of_draws(X, *draws)[0], coinciding(draws))
+
+
+def _reference(X: Array, params: MixtureParams) -> Reference:
+    return Reference(grouping_of(X, params), params.weights)
 
 
 def _distinct(references: Sequence[Reference]) -> list[Reference]:

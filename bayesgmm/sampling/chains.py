@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.evidence.atlas import Atlas, place_of_draw
+from bayesgmm.evidence.regions import NOWHERE, Locator
 from bayesgmm.model.native import COORDINATES, Place
 from bayesgmm.model.target import Target
 from bayesgmm.sampling.nuts import NutsSettings, joined, run_chains
@@ -16,7 +17,7 @@ from bayesgmm.sampling.start import ChainStart
 
 Array = NDArray[np.float64]
 
-CHECKS = 4
+CHECKS = 20
 """Draws of each chain whose mode is looked for, evenly spaced from the middle of the chain to its end."""
 
 
@@ -50,6 +51,7 @@ def run_own_density(
     seeds: Sequence[int],
     settings: NutsSettings,
     progress: bool | None,
+    what: str = "chain",
 ) -> RawDraws:
     """Draws of each chain, in coordinates whitened by the Hessian at the mode that it starts near."""
     modes = [atlas.modes[start.mode].mode for start in starts]
@@ -58,23 +60,24 @@ def run_own_density(
         for mode, start in zip(modes, starts, strict=True)
     ]
     models = [target.native_model(place) for place in places]
+    names = [f"{what} {i}, mode {start.mode}" for i, start in enumerate(starts)]
     began = time.perf_counter()
-    traces, interrupted = run_chains(models, seeds, settings, progress)
+    traces, interrupted = run_chains(models, seeds, settings, progress, names)
     seconds = time.perf_counter() - began
     z = joined(traces.values(), "posterior")[COORDINATES].values
     u = np.stack([places[chain].origin + draws @ places[chain].metric.T for chain, draws in zip(traces, z, strict=True)])
     return RawDraws(u, tuple(traces), joined(traces.values(), "sample_stats"), seconds, interrupted)
 
 
-def visits_of(target: Target, atlas: Atlas, u: Array) -> Visits:
-    """Which modes some draws of each chain are in: those that are uphill from them."""
+def visits_of(target: Target, atlas: Atlas, locator: Locator, u: Array) -> Visits:
+    """Which modes some draws of each chain are in; those uphill from draws that are far from every mode known are added."""
     n_chains, n_draws = u.shape[:2]
     draws = np.unique(np.linspace(n_draws // 2, n_draws - 1, CHECKS).round().astype(int))
-    places = np.full((n_chains, len(draws)), -1, dtype=np.intp)
-    metric = atlas.modes[0].mode.metric
+    places = np.stack([locator.places(chain[draws]) for chain in u])
     for chain in range(n_chains):
-        for check, draw in enumerate(draws):
-            atlas, place = place_of_draw(target, atlas, u[chain, draw], metric)
-            if place is not None:
-                places[chain, check] = place
+        strays = np.flatnonzero(places[chain] == NOWHERE)
+        if strays.size:
+            last = strays[-1]
+            atlas, place = place_of_draw(target, atlas, u[chain, draws[last]], atlas.modes[0].mode.metric)
+            places[chain, strays] = NOWHERE if place is None else place
     return Visits(atlas, draws, places)

@@ -36,9 +36,9 @@ def started_at(model: Any, start: Array) -> Any:
 
 
 def run_chains(
-    models: Sequence[Any], seeds: Sequence[int], settings: NutsSettings, show_progress: bool | None
+    models: Sequence[Any], seeds: Sequence[int], settings: NutsSettings, show_progress: bool | None, names: Sequence[str]
 ) -> tuple[dict[int, xr.DataTree], bool]:
-    """The trace of each chain by its number, in order, and whether the user interrupted.
+    """The trace of each chain by its number, in order, and whether the user interrupted. `names` are for the progress shown.
 
     After an interruption the traces hold the draws made by then; chains with less than half the draws of the longest are left
     out, because all are cut to one length. Raises KeyboardInterrupt if no chain had made a few draws, and SamplingError if a
@@ -49,7 +49,7 @@ def run_chains(
     running: dict[int, Any] = {}
     waiting = list(range(len(models)))
     with progress_bars(show_progress) as bars:
-        tasks = [bars.add_task(f"chain {c}", total=total, note="") for c in waiting]
+        tasks = [bars.add_task(name, total=total, note="") for name in names]
 
         def reporter(chain: int) -> Callable[[Any], None]:
             def report(states: Any) -> None:

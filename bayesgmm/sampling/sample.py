@@ -1,6 +1,7 @@
 """sample: from data and EM solutions to a labelled posterior tree."""
 
 import warnings
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -12,14 +13,17 @@ from bayesgmm import sampling
 from bayesgmm.data import check_count, check_probability, check_seed
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import FitError, InputError, SamplingWarning
+from bayesgmm.evidence.chart import fit_whole, make_atlas
 from bayesgmm.kernels.threads import available_threads
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.specification import Specification, specify
 from bayesgmm.posterior.problems import chains_apart, sampling_problems
 from bayesgmm.posterior.relabel import relabel
-from bayesgmm.sampling.chains import run_own_density, visits_of
+from bayesgmm.sampling.chains import RawDraws, run_own_density
+from bayesgmm.sampling.combine import sample_whole
+from bayesgmm.sampling.explore import explore
 from bayesgmm.sampling.nuts import FEWEST_DRAWS, NutsSettings
-from bayesgmm.sampling.start import chain_starts, fit_whole, make_atlas
+from bayesgmm.sampling.start import ChainStart
 from bayesgmm.sampling.tree import posterior_tree
 
 Array = NDArray[np.float64]
@@ -116,12 +120,15 @@ def sample(
         specification = specification.started_at(fit)
     target, em = specification.target, specification.em
     atlas = make_atlas(target, em, rng)
-    starts = chain_starts(target, atlas, chains, rng)
-    seeds = [int(value) for value in rng.integers(2**31 - 1, size=chains)]
-    if sampler == "auto":
-        raw = run_own_density(target, atlas, starts, seeds, settings, progress)
-    else:
-        raw = sampling.through_pymc.RUNS[sampler](specification, starts, seeds, settings, progress)
+    exploration = explore(target, atlas, rng, settings.cores, progress)
+
+    def run(starts: Sequence[ChainStart], seeds: Sequence[int], settings: NutsSettings) -> RawDraws:
+        if sampler == "auto":
+            return run_own_density(target, exploration.atlas, starts, seeds, settings, progress)
+        return sampling.through_pymc.RUNS[sampler](specification, starts, seeds, settings, progress)
+
+    whole = sample_whole(target, exploration, run, settings, chains, rng)
+    raw = whole.raw
     attrs = {
         "seed": seed if isinstance(seed, int | np.integer) else "not given",
         "sampler": sampler,
@@ -130,15 +137,14 @@ def sample(
         "chains": len(raw.chains),
         "target_accept": target_accept,
         "starts": "; ".join(
-            f"chain {i}: mode {starts[c].mode}, {atlas.modes[starts[c].mode].origin}" for i, c in enumerate(raw.chains)
+            f"chain {i}: mode {place}, {exploration.atlas.modes[place].origin}" for i, place in enumerate(whole.started_in)
         ),
         "priors": target.priors.describe(specification.dataset.columns),
         "interrupted": int(raw.interrupted),
         "covariance": target.structure.family,
         **{f"{name}_version": version(name) for name in ("bayesgmm", "pymc", "nutpie", "numpy")},
     }
-    visits = visits_of(target, atlas, raw.u)
-    tree = relabel(posterior_tree(specification, raw, visits, [starts[c].mode for c in raw.chains], attrs))
+    tree = relabel(posterior_tree(specification, whole, attrs))
     return with_problems_said(tree)
 
 

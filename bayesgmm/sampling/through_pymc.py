@@ -34,7 +34,8 @@ def run_with_nutpie(
     compiled = nutpie.compile_pymc_model(model, var_names=[variable.name for variable in model.free_RVs])
     models = [started_at(compiled, _flat_start(model, start, structure)) for start in starts]
     began = time.perf_counter()
-    traces, interrupted = run_chains(models, seeds, settings, progress)
+    names = [f"chain {i}, mode {start.mode}" for i, start in enumerate(starts)]
+    traces, interrupted = run_chains(models, seeds, settings, progress, names)
     seconds = time.perf_counter() - began
     u = unconstrain(_parameters(joined(traces.values(), "posterior"), structure), structure)
     return RawDraws(u, tuple(traces), joined(traces.values(), "sample_stats"), seconds, interrupted)

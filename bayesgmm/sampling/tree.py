@@ -1,21 +1,29 @@
 """The posterior tree: everything that is known of one analysis after sampling, before the labels are sorted out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.special import softmax
 
+from bayesgmm.evidence.atlas import Atlas, MappedMode
+from bayesgmm.evidence.bridge import Estimate, share_errors
+from bayesgmm.evidence.laplace import PosteriorMode
+from bayesgmm.evidence.regions import locator_of
 from bayesgmm.kernels.draws import log_density_of_draws
-from bayesgmm.model.coordinates import centred_on, constrain, covariances
+from bayesgmm.model.coordinates import constrain, covariances
 from bayesgmm.model.priors import ResolvedPriors
 from bayesgmm.model.specification import Specification
 from bayesgmm.model.structure import structure_of
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
-from bayesgmm.posterior.schema import SAMPLE_DIMS, posterior_dataset
-from bayesgmm.sampling.chains import RawDraws, Visits
+from bayesgmm.posterior.schema import SAMPLE_DIMS, flat_draws, posterior_dataset, raw_posterior
+from bayesgmm.sampling.chains import visits_of
+from bayesgmm.sampling.combine import Whole
+from bayesgmm.sampling.explore import Exploration, Region
 
 Array = NDArray[np.float64]
 
@@ -38,11 +46,9 @@ STATISTICS = {
 _PRIOR, _SCALE = "prior_", "prior_scale_"
 
 
-def posterior_tree(
-    specification: Specification, raw: RawDraws, visits: Visits, started_in: Sequence[int], attrs: dict[str, Any]
-) -> xr.DataTree:
+def posterior_tree(specification: Specification, whole: Whole, attrs: dict[str, Any]) -> xr.DataTree:
     """The groups that `sample` documents, but for those of the relabelling."""
-    target, dataset = specification.target, specification.dataset
+    target, dataset, raw = specification.target, specification.dataset, whole.raw
     parameters = constrain(raw.u, target.structure)
     true = covariances(parameters, target.structure)
     posterior = posterior_dataset(parameters.weights, parameters.means, np.linalg.cholesky(true), dataset.columns)
@@ -63,7 +69,7 @@ def posterior_tree(
         "log_prior": xr.Dataset(log_prior, coords=samples),
         "observed_data": xr.Dataset({"X": (("obs", "feature"), dataset.X)}, coords={**obs, "feature": list(dataset.columns)}),
         "constant_data": _constants(target, posterior),
-        "modes": _modes(visits, started_in, posterior),
+        **_atlas_groups(target, whole, posterior),
     }
     if specification.em is not None:
         groups["em"] = specification.em.to_dataset()
@@ -95,11 +101,9 @@ def target_of(tree: xr.DataTree) -> Target:
     """What the draws of a tree from `sample` were sampled from."""
     X = np.ascontiguousarray(tree["observed_data"]["X"].transpose("obs", "feature").values)
     constants = tree["constant_data"].to_dataset()
-    modes = tree["modes"].to_dataset()
-    largest = (modes[name].values[0] for name in ("weights", "means", "covariances"))
     structure = structure_of(tree.attrs["covariance"], constants.sizes["cluster"], constants.sizes["feature"])
     priors = ResolvedPriors(
-        structure=centred_on(structure, MixtureParams.from_covariances(*largest)),
+        structure=replace(structure, reference_axes=tree["modes"].to_dataset()["reference_axes"].values),
         concentration=constants[f"{_PRIOR}concentration"].values,
         mean_loc=constants[f"{_PRIOR}mean_loc"].values,
         mean_scale=constants[f"{_PRIOR}mean_scale"].values,
@@ -115,19 +119,31 @@ def target_of(tree: xr.DataTree) -> Target:
     return Target(X, priors, constants["resolution"].values)
 
 
-def _modes(visits: Visits, started_in: Sequence[int], posterior: xr.Dataset) -> xr.Dataset:
-    """The atlas as a dataset: modes by Laplace's estimate of their mass, where chains started and where some draws are."""
+def _atlas_groups(target: Target, whole: Whole, posterior: xr.Dataset) -> dict[str, xr.Dataset]:
+    """The atlas: every mode, where chains started and where some draws are; and the regions, if the draws are of several."""
+    regions = whole.exploration.regions
+    visits = visits_of(target, whole.exploration.atlas, whole.exploration.locator, whole.raw.u)
     modes = visits.atlas.modes
     square = ("mode", "cluster", "feature", "feature_bis")
-    return xr.Dataset(
+    home = np.full(len(modes), -1)
+    for i, region in enumerate(regions):
+        home[list(region.modes)] = i
+    atlas = xr.Dataset(
         {
             "log_evidence": ("mode", [mapped.log_mass for mapped in modes]),
-            "share": ("mode", visits.atlas.shares),
+            "share": ("mode", shares_of_modes(visits.atlas, regions)),
+            "region": ("mode", home),
             "origin": ("mode", [mapped.origin for mapped in modes]),
+            "n_starts": ("mode", [mapped.n_starts for mapped in modes]),
+            "n_empty": ("mode", [mapped.n_empty for mapped in modes]),
             "weights": (("mode", "cluster"), [mapped.params.weights for mapped in modes]),
             "means": (("mode", "cluster", "feature"), [mapped.params.means for mapped in modes]),
             "covariances": (square, [mapped.params.covariances for mapped in modes]),
-            "started_in": ("chain", list(started_in)),
+            "log_density": ("mode", [mapped.mode.log_density for mapped in modes]),
+            "coordinates": (("mode", "coordinate"), [mapped.mode.u for mapped in modes]),
+            "metric": (("mode", "coordinate", "coordinate_bis"), [mapped.mode.metric for mapped in modes]),
+            "reference_axes": (("axes", "feature", "feature_bis"), target.structure.reference_axes),
+            "started_in": ("chain", list(whole.started_in)),
             "visited": (("chain", "check"), visits.places),
         },
         coords={
@@ -136,3 +152,60 @@ def _modes(visits: Visits, started_in: Sequence[int], posterior: xr.Dataset) -> 
             **{dim: posterior[dim] for dim in ("chain", "cluster", "feature", "feature_bis")},
         },
     )
+    if len(regions) == 1:
+        return {"modes": atlas}
+    values, errors = np.array([region.evidence for region in regions]).T
+    found = xr.Dataset(
+        {
+            "log_evidence": ("region", values),
+            "standard_error": ("region", errors),
+            "share": ("region", whole.exploration.shares),
+            "share_error": ("region", share_errors([region.evidence for region in regions])),
+            "n_draws": ("region", [len(region.u) for region in regions]),
+            "of_draw": (SAMPLE_DIMS, whole.region),
+        },
+        coords={"region": np.arange(len(regions)), **{dim: posterior[dim] for dim in SAMPLE_DIMS}},
+    )
+    return {"modes": atlas, "regions": found}
+
+
+def shares_of_modes(atlas: Atlas, regions: Sequence[Region]) -> Array:
+    """Share of each mode: of its region's mass, where that was estimated, as the atlas divides it; else as the atlas says."""
+    log_masses = np.array([mapped.log_mass for mapped in atlas.modes])
+    for region in regions:
+        if np.isfinite(region.evidence.standard_error):
+            places = list(region.modes)
+            log_masses[places] += region.evidence.log_value - np.logaddexp.reduce(log_masses[places])
+    return np.asarray(softmax(log_masses))
+
+
+def exploration_of(tree: xr.DataTree, target: Target) -> Exploration:
+    """The atlas and the regions of a tree from `sample`, with the tree's draws of each."""
+    modes = tree["modes"].to_dataset()
+    columns = ("coordinates", "log_density", "metric", "origin", "log_evidence", "n_starts", "n_empty")
+    found = [
+        MappedMode(PosteriorMode(u, float(height), metric, 0), target.mixture_at(u), str(origin), float(mass), int(n), int(empty))
+        for u, height, metric, origin, mass, n, empty in zip(*(modes[name].values for name in columns), strict=True)
+    ]
+    atlas = Atlas(tuple(found), target.priors.symmetric)
+    u = coordinates_of_draws(tree, target)
+    if "regions" not in tree.children:
+        alone = tuple(np.flatnonzero(modes["region"].values == 0).tolist())
+        regions = [Region(alone, Estimate(float("nan"), float("nan")), u.reshape(-1, u.shape[2]))]
+    else:
+        table = tree["regions"].to_dataset()
+        evidence = zip(table["log_evidence"].values, table["standard_error"].values, strict=True)
+        of_draw = table["of_draw"].transpose(*SAMPLE_DIMS).values
+        regions = [
+            Region(tuple(np.flatnonzero(modes["region"].values == i).tolist()), Estimate(*map(float, pair)), u[of_draw == i])
+            for i, pair in enumerate(evidence)
+        ]
+    return Exploration(atlas, locator_of(target, atlas), tuple(regions))
+
+
+def coordinates_of_draws(tree: xr.DataTree, target: Target) -> Array:
+    """The coordinates u (chain, draw, P) of the draws as sampled."""
+    raw = raw_posterior(tree)
+    draws = flat_draws(raw)
+    shape = raw.sizes["chain"], raw.sizes["draw"]
+    return np.array([target.coordinates_of(MixtureParams(*draw)) for draw in zip(*draws, strict=True)]).reshape(*shape, -1)

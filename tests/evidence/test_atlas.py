@@ -9,9 +9,10 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.em.modes import same_optimum
 from bayesgmm.evidence.atlas import Atlas, atlas_of, map_from, place_of_draw
+from bayesgmm.evidence.chart import make_atlas
 from bayesgmm.model.specification import specify
 from bayesgmm.model.target import Target
-from bayesgmm.sampling.start import chain_starts, make_atlas
+from bayesgmm.sampling.start import chain_starts
 
 IRIS = bg.load_iris().select_dtypes("number").to_numpy()
 

@@ -10,13 +10,14 @@ from scipy import stats
 
 import bayesgmm as bg
 from bayesgmm.data import check_resolution, validate
+from bayesgmm.evidence.chart import make_atlas
 from bayesgmm.kernels.density import compute_log_density
 from bayesgmm.model.coordinates import from_mixture
 from bayesgmm.model.specification import specify
 from bayesgmm.params import MixtureParams
 from bayesgmm.sampling import nuts
 from bayesgmm.sampling.chains import run_own_density
-from bayesgmm.sampling.start import ChainStart, chain_starts, make_atlas
+from bayesgmm.sampling.start import ChainStart, chain_starts
 from bayesgmm.sampling.tree import target_of
 from tests.em.covariance_members import FOURTEEN
 from tests.families.cases import assert_member

@@ -25,6 +25,7 @@ from scipy import stats
 
 import bayesgmm as bg
 from bayesgmm.errors import FitError
+from bayesgmm.evidence.chart import make_atlas
 from bayesgmm.kernels.draws import log_density_of_draws, responsibilities_of_draws
 from bayesgmm.kernels.threads import available_threads
 from bayesgmm.model.coordinates import constrain, covariances
@@ -32,7 +33,7 @@ from bayesgmm.model.specification import specify
 from bayesgmm.model.target import Target
 from bayesgmm.sampling.chains import run_own_density
 from bayesgmm.sampling.nuts import NutsSettings
-from bayesgmm.sampling.start import chain_starts, make_atlas
+from bayesgmm.sampling.start import chain_starts
 
 SEED = 20_261_122
 N_SIMULATIONS = 200

@@ -1,0 +1,195 @@
+"""Charting: from data and EM to the atlas of the posterior's modes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import permutations
+from math import factorial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from bayesgmm.data import Dataset, validate
+from bayesgmm.em.fit import fit_em
+from bayesgmm.em.initialise import STARTS, start_from_memberships, start_sample
+from bayesgmm.em.modes import EMMode, same_optimum
+from bayesgmm.em.result import EMResult
+from bayesgmm.em.standardise import column_moments
+from bayesgmm.em.step import MStep
+from bayesgmm.errors import FitError, SamplingError
+from bayesgmm.evidence.atlas import Atlas, MappedMode, atlas_of, map_from
+from bayesgmm.evidence.empty import extensible, smaller_target, with_empty
+from bayesgmm.evidence.laplace import guessed_log_mass
+from bayesgmm.families import family_named
+from bayesgmm.model.target import Target
+from bayesgmm.params import MixtureParams
+
+Array = NDArray[np.float64]
+
+MAX_MODES = 10
+"""EM optima that are followed to a mode of the posterior: those that promise the largest masses."""
+
+N_PARTITIONS = 8
+"""Random partitions of the data that are followed where there is no EM fit."""
+
+RANGE = 200.0
+"""Starts whose log posterior is lower than the best one's by more are not followed: for large data that is most."""
+
+WORTHWHILE = 30.0
+"""Starts whose guessed log mass is lower than the largest by more are not followed."""
+
+MORE_STARTS = {"random": 12, "k-means++": 6}
+"""EM starts beside those of the fit, by kind: random partitions end in overlapping components, k-means in separate ones."""
+
+LARGE = 2_000_000
+"""Rows times components times parameters of a covariance, above which no more EM starts are made: modes are far apart in mass."""
+
+SMALLER_STARTS = 4
+"""EM starts for each smaller number of components."""
+
+SMALLER_MODES = 2
+"""Optima of each smaller number of components that are followed."""
+
+MAX_ORDERS = 24
+"""Orders of the components that are tried where the prior tells them apart: all, up to four components."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """Parameters to climb from, how they were found, and by how many EM starts."""
+
+    params: MixtureParams
+    origin: str
+    n_starts: int = 0
+
+
+def fit_whole(X: Any, n_components: int, **settings: Any) -> EMResult:
+    """`fit_em`, where Ctrl-C ends what the fit is for, and not the fit alone."""
+    em = fit_em(X, n_components, **settings)
+    if em.interrupted:
+        raise KeyboardInterrupt
+    return em
+
+
+def make_atlas(target: Target, em: EMResult | None, rng: np.random.Generator) -> Atlas:
+    """The modes beside EM's optima, and those of fewer components with the others empty; or those beside random partitions.
+
+    The latter where there is no EM fit. SamplingError if there is no mode.
+    """
+    with threadpool_limits(1):  # matrices are small, and threads of the linear algebra wait for one another
+        if em is None:
+            found = _climbed(target, list(_partitions(target, rng)))
+        elif extensible(target):
+            found = [*_climbed(target, list(_optima(target, em, rng))), *_with_others_empty(target, em, rng)]
+        else:
+            found = _climbed(target, [*_optima(target, em, rng), *_with_small_components(target, em, rng)])
+    if not found:
+        raise SamplingError(
+            "the posterior density is not finite at any EM optimum or partition of the data: look for columns that are "
+            "nearly constant, and for priors far from the data"
+        )
+    return atlas_of(found, symmetric=target.priors.symmetric)
+
+
+def _climbed(target: Target, candidates: list[Candidate], most: int = MAX_MODES) -> list[MappedMode]:
+    """The modes uphill from those candidates, in each order that the prior tells apart, which promise the largest masses."""
+    ordered = [replace(candidate, params=order) for candidate in candidates for order in _orders(target, candidate.params)]
+    guesses = np.full(len(ordered), -np.inf)
+    coordinates = [target.coordinates_of(candidate.params) for candidate in ordered]
+    heights = np.array([target.log_density(u)[0] for u in coordinates])
+    for i in np.flatnonzero(heights >= heights[np.isfinite(heights)].max(initial=-np.inf) - RANGE):
+        guesses[i] = guessed_log_mass(target.log_density, coordinates[i], target.rough_scales(ordered[i].params))
+    promising = [
+        i for i in np.argsort(-guesses, kind="stable") if guesses[i] >= guesses.max() - WORTHWHILE and guesses[i] > -np.inf
+    ]
+    n_orders = len(ordered) // max(len(candidates), 1)
+    climbed = [map_from(target, ordered[i].params, ordered[i].origin, ordered[i].n_starts) for i in promising[: most * n_orders]]
+    return [mapped for mapped in climbed if mapped is not None]
+
+
+def _orders(target: Target, params: MixtureParams) -> list[MixtureParams]:
+    """The mixture, in every order of its components that the prior tells apart; of more than MAX_ORDERS the likeliest one."""
+    concentration = target.priors.concentration
+    if target.priors.symmetric:
+        return [params]
+    if factorial(len(concentration)) <= MAX_ORDERS:
+        return [params.permuted(np.array(order)) for order in permutations(range(len(concentration)))]
+    order = np.empty(len(concentration), dtype=np.intp)
+    order[np.argsort(concentration)] = np.argsort(params.weights)
+    return [params.permuted(order)]
+
+
+def _optima(target: Target, em: EMResult, rng: np.random.Generator) -> Iterator[Candidate]:
+    """The fit's own optima, and those of more starts of other kinds."""
+    if not em.modes:
+        yield Candidate(em.params, "EM's best, unfinished")
+    known: list[MixtureParams] = []
+    for i, mode in enumerate(em.modes):
+        known.append(mode.params)
+        yield Candidate(mode.params, f"EM optimum {i}", mode.n_runs)
+    structure = target.structure
+    if structure.n_components == 1 or len(target.X) * structure.n_components * structure.n_features**2 > LARGE:
+        return
+    for kind, n_init in MORE_STARTS.items():
+        for mode in _modes_of(target, em, structure.n_components, rng, init=kind, n_init=n_init, n_long=n_init):
+            if not any(same_optimum(mode.params, params) for params in known):
+                known.append(mode.params)
+                yield Candidate(mode.params, f"EM from {kind} starts", mode.n_runs)
+
+
+def _modes_of(target: Target, em: EMResult, n_components: int, rng: np.random.Generator, **settings: Any) -> tuple[EMMode, ...]:
+    """Optima of EM with these settings; none where every start collapsed."""
+    try:
+        fit = fit_whole(
+            target.X,
+            n_components,
+            covariance=em.covariance,
+            resolution=em.resolution,
+            seed=rng.spawn(1)[0],
+            progress=False,
+            **settings,
+        )
+    except FitError:
+        return ()
+    return fit.modes
+
+
+def _with_others_empty(target: Target, em: EMResult, rng: np.random.Generator) -> Iterator[MappedMode]:
+    """The best modes of each smaller number of components, as places of this posterior."""
+    for n_occupied in range(target.structure.n_components - 1, 0, -1):
+        optima = _modes_of(target, em, n_occupied, rng, n_init=SMALLER_STARTS)
+        if not optima:
+            continue
+        smaller = smaller_target(target, optima[0].params)
+        candidates = [Candidate(mode.params, "EM", mode.n_runs) for mode in optima]
+        for mapped in atlas_of(_climbed(smaller, candidates, SMALLER_MODES), symmetric=True).modes:
+            yield with_empty(target, smaller, mapped)
+
+
+def _with_small_components(target: Target, em: EMResult, rng: np.random.Generator) -> Iterator[Candidate]:
+    """The best EM fits of each smaller number of components, with small components added where the prior wants them."""
+    structure, priors = target.structure, target.priors
+    for n_occupied in range(structure.n_components - 1, 0, -1):
+        for mode in _modes_of(target, em, n_occupied, rng, n_init=SMALLER_STARTS)[:SMALLER_MODES]:
+            params, n_empty = mode.params, structure.n_components - n_occupied
+            rows = np.concatenate([len(target.X) * params.weights, priors.concentration[n_occupied:]])
+            widest = int(params.weights.argmax())
+            whole = MixtureParams(
+                rows / rows.sum(),
+                np.concatenate([params.means, np.tile(priors.mean_loc, (n_empty, 1))]),
+                np.concatenate([params.scale_trils, np.tile(params.scale_trils[widest], (n_empty, 1, 1))]),
+            )
+            origin = f"EM with {n_occupied} of {structure.n_components} components, the others empty"
+            yield Candidate(whole, origin, mode.n_runs)
+
+
+def _partitions(target: Target, rng: np.random.Generator) -> Iterator[Candidate]:
+    dataset: Dataset = validate(target.X)
+    location, scale = column_moments(dataset, None)
+    sample = start_sample(dataset, None, rng)
+    for i in range(N_PARTITIONS):
+        memberships = STARTS["k-means++"](sample, target.structure.n_components, rng)
+        start = start_from_memberships(sample.scaled, memberships, MStep(family_named("EII")))
+        if isinstance(start, MixtureParams):
+            yield Candidate(start.affine(scale, location), f"random partition {i}")

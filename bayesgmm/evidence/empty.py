@@ -1,0 +1,112 @@
+"""Empty components: where a smaller mixture is with others beside it that hold no rows, and how much mass is there."""
+
+from dataclasses import replace
+from math import lgamma
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import polygamma
+
+from bayesgmm.evidence.atlas import MappedMode
+from bayesgmm.evidence.laplace import PosteriorMode
+from bayesgmm.model.coordinates import centred_on
+from bayesgmm.model.structure import structure_of
+from bayesgmm.model.target import Target
+from bayesgmm.params import MixtureParams
+
+Array = NDArray[np.float64]
+
+STEP = 1e-4
+QUANTILES = np.array([0.1587, 0.5, 0.8413])
+"""One standard deviation of a normal distribution below its middle, the middle, and one above."""
+
+
+def extensible(target: Target) -> bool:
+    """Whether components are exchangeable and independent a priori, so that an empty one changes nothing for the others.
+
+    Rotations are left out: their coordinates are relative to axes of a mixture, which differ with its size.
+    """
+    structure = target.structure
+    tied = structure.own_volumes or structure.own_shapes or structure.equal_determinants
+    return target.priors.symmetric and not tied and structure.axes != "rotations"
+
+
+def smaller_target(target: Target, occupied: MixtureParams) -> Target:
+    """The posterior of the same data under the same priors with as many components as `occupied`."""
+    priors, n_components = target.priors, occupied.n_components
+    structure = centred_on(structure_of(priors.structure.family, n_components, priors.structure.n_features), occupied)
+    return replace(target, priors=replace(priors, structure=structure, concentration=priors.concentration[:n_components]))
+
+
+def log_empty(n_components: int, n_occupied: int, n_samples: int, concentration: float) -> float:
+    r"""ln of the prior probability that K - k given components of K hold none of N rows.
+
+    With weights Dirichlet(a), the mean of (1 - sum of their weights)^N, Gamma(K a) Gamma(N + k a) / (Gamma(k a) Gamma(N + K a)).
+    """
+    whole, part = n_components * concentration, n_occupied * concentration
+    return lgamma(whole) + lgamma(n_samples + part) - lgamma(part) - lgamma(n_samples + whole)
+
+
+def with_empty(target: Target, smaller: Target, mapped: MappedMode) -> MappedMode:
+    """A mode among fewer components as a place of the larger posterior: the others follow their prior.
+
+    It need not be a local maximum there; its metric is the mode's own beside the widths of the prior, and its mass
+    p(X | k) times the number of choices of the empty ones times the probability that they are empty, which is exact.
+    """
+    n_components, n_occupied = target.structure.n_components, smaller.structure.n_components
+    concentration, n_samples = float(target.priors.concentration[0]), len(target.X)
+    centre, widths = _of_empty(target, n_occupied)
+    size = len(mapped.mode.u)
+
+    def composed(joint: Array) -> Array:
+        return _composed(joint[..., :size], joint[..., size:], target, smaller)
+
+    joint = np.concatenate([mapped.mode.u, centre])
+    steps = STEP * np.diag(np.concatenate([np.ones(size), widths]))
+    jacobian = ((composed(joint + steps) - composed(joint - steps)) / (2 * np.diag(steps)[:, None])).T
+    spread = np.zeros((len(joint), len(joint)))
+    spread[:size, :size], spread[size:, size:] = mapped.mode.metric, np.diag(widths)
+    u = composed(joint[None])[0]
+    mode = PosteriorMode(u, target.log_density(u)[0], jacobian @ spread, mapped.mode.n_guarded)
+    choices = lgamma(n_components + 1) - lgamma(n_occupied + 1) - lgamma(n_components - n_occupied + 1)
+    log_mass = mapped.log_mass + choices + log_empty(n_components, n_occupied, n_samples, concentration)
+    origin = f"{mapped.origin} with {n_occupied} of {n_components} components, the others empty"
+    return MappedMode(mode, target.mixture_at(u), origin, log_mass, mapped.n_starts, n_components - n_occupied)
+
+
+def _of_empty(target: Target, n_occupied: int) -> tuple[Array, Array]:
+    """Centre and widths of the coordinates of the empty components, one after the other.
+
+    Of each: ln of its weight over that of all occupied ones, mean, ln scales, axes.
+    """
+    priors, structure = target.priors, target.structure
+    concentration = float(priors.concentration[0])
+    occupied = len(target.X) + n_occupied * concentration
+    parts = [np.array([np.log(concentration / occupied)]), priors.mean_loc]
+    widths = [np.array([np.sqrt(polygamma(1, concentration))]), priors.mean_scale]
+    if structure.cluster_scales:
+        low, middle, high = np.log(priors.scale_distribution.ppf(QUANTILES[:, None]))
+        parts.append(middle)
+        widths.append((high - low) / 2)
+    if structure.own_axes:
+        degrees = 2 * priors.lkj_eta + structure.n_features - 1
+        parts.append(np.zeros(structure.n_pairs))
+        widths.append(np.full(structure.n_pairs, 1 / np.sqrt(degrees)))
+    n_empty = structure.n_components - n_occupied
+    return np.tile(np.concatenate(parts), n_empty), np.tile(np.concatenate(widths), n_empty)
+
+
+def _composed(u: Array, empty: Array, target: Target, smaller: Target) -> Array:
+    """Coordinates (S, P) of the larger posterior from those of the occupied and of the empty components."""
+    structure = target.structure
+    n_points, n_features, columns = len(u), structure.n_features, structure.scales_shape[1]
+    y, means, log_scales, _, _, axes = np.split(u, np.cumsum(smaller.structure.sizes)[:-1], axis=1)
+    ends = np.cumsum([1, n_features, columns if structure.cluster_scales else 0])
+    ratios, more_means, more_scales, more_axes = np.split(
+        empty.reshape(n_points, structure.n_components - smaller.structure.n_components, -1), ends, axis=2
+    )
+    logits = np.concatenate([y, -y.sum(axis=1, keepdims=True)], axis=1)
+    logits = np.concatenate([logits, np.logaddexp.reduce(logits, axis=1, keepdims=True) + ratios[:, :, 0]], axis=1)
+    logits -= logits.mean(axis=1, keepdims=True)
+    pieces = (logits[:, :-1], means, more_means, log_scales, more_scales, axes, more_axes)
+    return np.concatenate([piece.reshape(n_points, -1) for piece in pieces], axis=1)

@@ -1,0 +1,156 @@
+"""Proposals: normalised, label-symmetric densities near the posterior that can be drawn from."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from math import lgamma
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+from bayesgmm.em.fit import fit_em
+from bayesgmm.em.prior import ConjugatePrior
+from bayesgmm.evidence.normal_scores import Orders, coordinates_of, scores_of
+from bayesgmm.kernels.orders import log_sum_over_orders
+from bayesgmm.kernels.threads import available_threads
+from bayesgmm.model.priors import ResolvedPriors
+from bayesgmm.params import MixtureParams
+
+Array = NDArray[np.float64]
+
+DRAWS_PER_COMPONENT = 10
+"""Draws of each dimension for a Gaussian of the proposal."""
+
+MOST_COMPONENTS = 12
+
+MAX_ITERATIONS = 100
+
+ROUNDS = 3
+"""Of fitting and naming the components of the draws anew."""
+
+
+class Terms(NamedTuple):
+    """The density of points and the largest term of its sum.
+
+    ln q (S,) and, of that term, the order of the components in the slots (S, K), the Gaussian (S,) and the squared distance
+    from it (S,).
+    """
+
+    log_density: Array
+    orders: Orders
+    nearest: NDArray[np.intp]
+    distances: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """A Gaussian mixture in normal scores, the same in every order of the components where the prior is.
+
+    `slots` says which component of a labelled draw each slot of the scores holds.
+    """
+
+    priors: ResolvedPriors
+    slots: Orders
+    gaussians: MixtureParams
+
+    def log_density(self, u: Array) -> Array:
+        """ln q(u) (S,) of points u (S, P)."""
+        return self.terms(u).log_density
+
+    def draw(self, n_draws: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_]]:
+        """Points u (S, P) in one labelling, and whether they are in the support of the posterior."""
+        gaussians = self.gaussians
+        which = rng.choice(gaussians.n_components, n_draws, p=gaussians.weights)
+        z = rng.standard_normal((n_draws, gaussians.n_features))
+        v = gaussians.means[which] + (gaussians.scale_trils[which] @ z[:, :, None])[:, :, 0]
+        return coordinates_of(v, self.priors, self.slots)
+
+    def terms(self, u: Array) -> Terms:
+        """The density of points u (S, P), and the largest terms of its sum over orders and Gaussians."""
+        scores = scores_of(u, self.priors, self.slots)
+        structure, gaussians = self.priors.structure, self.gaussians
+        n_points, n_components = len(u), structure.n_components
+        bonus = scores.bonus
+        if not self.priors.symmetric:  # one order only
+            bonus = np.full_like(bonus, -np.inf)
+            bonus[:, np.arange(n_components), self.slots] = scores.bonus[:, np.arange(n_components), self.slots]
+        out = Terms(
+            np.empty(n_points),
+            np.zeros((n_points, n_components), dtype=np.intp),
+            np.empty(n_points, dtype=np.intp),
+            np.empty(n_points),
+        )
+        log_weights = np.log(gaussians.weights)
+
+        def fill(part: slice) -> None:
+            log_sum_over_orders(
+                *(array[part] for array in (scores.shared, scores.blocks, bonus)),
+                log_weights,
+                gaussians.means,
+                gaussians.scale_trils,
+                *(array[part] for array in out),
+            )
+
+        ends = np.linspace(0, n_points, available_threads() + 1).astype(int)
+        with ThreadPoolExecutor(available_threads()) as pool:
+            list(pool.map(fill, [slice(*pair) for pair in pairwise(ends)]))
+        copies = structure.log_rotation_copies + (lgamma(n_components + 1) if self.priors.symmetric else 0.0)
+        return out._replace(log_density=out.log_density + scores.log_jacobian - copies)
+
+
+def fit_proposal(u: Array, orders: Orders, priors: ResolvedPriors, rng: np.random.Generator) -> Proposal:
+    """A proposal fitted to draws u (S, P) whose components are in the given orders (S, K) more or less alike.
+
+    By EM, which names the components of each draw as they are most probable in turn with fitting.
+    """
+    n_draws, size = u.shape
+    weights = np.take_along_axis(_weights(u, priors), orders, axis=1)
+    slots = np.argsort(weights.mean(axis=0), kind="stable")  # the last slot's weight is what the others leave: the largest one
+    n_gaussians = int(np.clip(n_draws // (DRAWS_PER_COMPONENT * size), 1, MOST_COMPONENTS))
+    scores = scores_of(u, priors, slots)
+    slotted = orders[:, slots]
+    for _ in range(ROUNDS):
+        proposal = Proposal(priors, slots, _fit(scores.arranged(slotted), n_gaussians, rng))
+        if not priors.symmetric:
+            return proposal
+        again = proposal.terms(u).orders
+        if (again == slotted).mean() > 0.99:
+            return proposal
+        slotted = again
+    return proposal
+
+
+def _weights(u: Array, priors: ResolvedPriors) -> Array:
+    logits = u[:, : priors.structure.n_components - 1]
+    logits = np.concatenate([logits, -logits.sum(axis=1, keepdims=True)], axis=1)
+    return np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+
+
+def _fit(v: Array, n_gaussians: int, rng: np.random.Generator) -> MixtureParams:
+    """A Gaussian mixture for points v (S, P), with covariances drawn to that of all points where draws are few."""
+    size = v.shape[1]
+    centre = v.mean(axis=0)
+    covariance = np.atleast_2d(np.cov(v.T)) + 1e-12 * np.diag(v.var(axis=0) + 1e-300)
+    tril = np.linalg.cholesky(covariance)
+    if n_gaussians == 1:
+        return MixtureParams(np.ones(1), centre[None], tril[None])
+    white = solve_triangular(tril, (v - centre).T, lower=True).T
+    pseudo_rows = float(size)
+    prior = ConjugatePrior(
+        degrees_of_freedom=size + 2 + pseudo_rows, scale=0.5 * pseudo_rows * n_gaussians ** (-2 / size) * np.eye(size)
+    )
+    fit = fit_em(
+        white,
+        n_gaussians,
+        init="k-means++",
+        n_init=1,
+        tol=1e-3,
+        max_iter=MAX_ITERATIONS,
+        prior=prior,
+        seed=rng,
+        progress=False,
+    )
+    params = fit.params
+    return MixtureParams(params.weights, centre + params.means @ tril.T, tril @ params.scale_trils)

@@ -1,0 +1,149 @@
+"""Regions of the posterior between which chains do not travel, and how much of it each holds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.evidence.atlas import Atlas
+from bayesgmm.evidence.bridge import Estimate, bridge, mean_of
+from bayesgmm.evidence.normal_scores import scores_of
+from bayesgmm.evidence.proposal import Proposal, fit_proposal
+from bayesgmm.kernels.draws import classes_of_draws
+from bayesgmm.model.coordinates import constrain, covariances
+from bayesgmm.model.target import Target
+from bayesgmm.params import MixtureParams
+from bayesgmm.posterior.chains import linked
+from bayesgmm.posterior.permutations import ecr
+from bayesgmm.posterior.schema import Draws
+
+Array = NDArray[np.float64]
+Places = NDArray[np.intp]
+Inside = Callable[[Array], NDArray[np.bool_]]
+
+STEP = 1e-3
+"""Of differences along the metric of a mode, in its standard deviations."""
+
+CROSSINGS = 2
+"""Passages each way between two modes that make them one region."""
+
+FEW_ROWS = 4.0
+"""A component that holds fewer is taken for nearly empty when draws are told apart."""
+
+ANY = -1
+
+NOWHERE = -1
+
+FAR = 300.0
+"""Squared distance from a mode, in units of its normal approximation, beyond twice its expectation: draws on the way between
+modes of iris and crabs are 400 to 2000 away, draws of the widest modes of galaxies up to 290."""
+
+PROPOSED = 4000
+"""Draws of each proposal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Locator:
+    """Tells from which mode of an atlas a draw is.
+
+    That with the largest share times density there, among those with as many (nearly) empty components as the draw has, or among
+    all if none has.
+    """
+
+    target: Target
+    n_empty: Places
+    proposals: dict[int, tuple[Places, Proposal]]
+
+    def places(self, u: Array) -> Places:
+        """The places in the atlas (S,) of draws u (S, P); NOWHERE for those that are far from every mode."""
+        n_empty = _count_empty(self.target, u)
+        out = np.empty(len(u), dtype=np.intp)
+        for count in np.unique(n_empty).tolist():
+            modes, proposal = self.proposals[count if count in self.proposals else ANY]
+            terms = proposal.terms(u[n_empty == count])
+            out[n_empty == count] = np.where(terms.distances < FAR + 2 * u.shape[1], modes[terms.nearest], NOWHERE)
+        return out
+
+
+def locator_of(target: Target, atlas: Atlas) -> Locator:
+    """The locator of an atlas."""
+    n_empty = _count_empty(target, np.array([mapped.mode.u for mapped in atlas.modes]))
+    groups = {ANY: np.arange(len(n_empty)), **{count: np.flatnonzero(n_empty == count) for count in np.unique(n_empty).tolist()}}
+    return Locator(target, n_empty, {count: (modes, _proposal_around(target, atlas, modes)) for count, modes in groups.items()})
+
+
+def _count_empty(target: Target, u: Array) -> Places:
+    """How many components of each draw hold fewer than FEW_ROWS rows (S,)."""
+    return np.asarray((classes_of_draws(target.X, *_recorded(target, u))[1] < FEW_ROWS).sum(axis=1))
+
+
+def _proposal_around(target: Target, atlas: Atlas, modes: Places) -> Proposal:
+    """The modes' normal approximations with their shares."""
+    priors, slots = target.priors, np.arange(target.structure.n_components)
+    means, trils = [], []
+    for mapped in (atlas.modes[place] for place in modes):
+        mode, size = mapped.mode, len(mapped.mode.u)
+        order = np.argsort(mapped.params.weights, kind="stable") if priors.symmetric else slots
+        ends = mode.u + STEP * np.concatenate([np.zeros((1, size)), mode.metric.T, -mode.metric.T])
+        v = scores_of(ends, priors, slots).arranged(np.tile(order, (len(ends), 1)))
+        tril = np.linalg.qr((v[1 : size + 1] - v[size + 1 :]) / (2 * STEP), mode="r").T
+        means.append(v[0])
+        trils.append(tril * np.where(np.diagonal(tril) < 0, -1.0, 1.0))
+    shares = np.maximum(atlas.shares[modes], np.finfo(np.float64).tiny)
+    return Proposal(priors, slots, MixtureParams(shares / shares.sum(), np.array(means), np.array(trils)))
+
+
+def merged_by_traffic(places: Sequence[Places], n_modes: int) -> list[list[int]]:
+    """Groups of modes between which chains, each a sequence of modes, travel both ways, or which none visits."""
+    crossings = np.zeros((n_modes, n_modes), dtype=int)
+    for whole in places:
+        chain = whole[whole != NOWHERE]
+        moved = chain[1:] != chain[:-1]
+        np.add.at(crossings, (chain[:-1][moved], chain[1:][moved]), 1)
+    return linked(np.minimum(crossings, crossings.T) >= CROSSINGS)
+
+
+def mass_of(
+    target: Target, u: Array, n_chains: int, leading: MixtureParams, rng: np.random.Generator, inside: Inside | None = None
+) -> Estimate:
+    """ln of the integral of the posterior density over a region, from draws u (n, P) of it, chain after chain.
+
+    Each half of the draws is bridged from a proposal fitted to the other half. `leading` is a mixture of the region, like whose
+    components those of the draws are named at first; `inside` says whether points are of the region.
+    """
+    whole = len(u) - len(u) % (2 * max(n_chains // 2, 1))
+    pieces = u[:whole].reshape(2, max(n_chains // 2, 1), -1, u.shape[1])
+    orders = orders_like(target, u[:whole], leading).reshape(*pieces.shape[:3], -1)
+    heights = np.array([target.log_density(point)[0] for point in u[:whole]]).reshape(pieces.shape[:3])
+    estimates = []
+    for half in (0, 1):
+        fitted = pieces[1 - half].reshape(-1, u.shape[1])
+        proposal = fit_proposal(fitted, orders[1 - half].reshape(len(fitted), -1), target.priors, rng)
+        log_q = proposal.log_density(pieces[half].reshape(-1, u.shape[1])).reshape(heights[half].shape)
+        proposed, possible = proposal.draw(PROPOSED, rng)
+        if inside is not None:
+            possible[possible] = inside(proposed[possible])
+        log_p_of_q, log_q_of_q = np.full(PROPOSED, -np.inf), np.zeros(PROPOSED)
+        log_p_of_q[possible] = [target.log_density(point)[0] for point in proposed[possible]]
+        log_q_of_q[possible] = proposal.log_density(proposed[possible])
+        estimates.append(bridge(heights[half], log_q, log_p_of_q, log_q_of_q))
+    return mean_of(estimates)
+
+
+def orders_like(target: Target, u: Array, reference: MixtureParams) -> Places:
+    """Orders (S, K) of the components of draws u (S, P) in which they group the rows like a reference.
+
+    As they are, where the prior tells the components apart.
+    """
+    n_components = target.structure.n_components
+    if not target.priors.symmetric:
+        return np.tile(np.arange(n_components), (len(u), 1))
+    return ecr(target.X, _recorded(target, u), reference.recorded(target.resolution)).permutations
+
+
+def _recorded(target: Target, u: Array) -> Draws:
+    """The mixtures of recorded values at u (S, P)."""
+    parameters = constrain(u, target.structure)
+    recorded = covariances(parameters, target.structure) + np.diag(target.resolution**2 / 12)
+    return Draws(parameters.weights, parameters.means, np.linalg.cholesky(recorded))

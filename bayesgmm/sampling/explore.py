@@ -1,0 +1,100 @@
+"""Exploring the modes that matter: short chains from each, the regions between which they travel, and the mass of each."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from bayesgmm.evidence.atlas import Atlas, place_of_draw
+from bayesgmm.evidence.bridge import Estimate
+from bayesgmm.evidence.regions import NOWHERE, Locator, locator_of, mass_of, merged_by_traffic
+from bayesgmm.model.target import Target
+from bayesgmm.sampling.chains import run_own_density
+from bayesgmm.sampling.nuts import NutsSettings
+from bayesgmm.sampling.start import chain_starts
+
+Array = NDArray[np.float64]
+Places = NDArray[np.intp]
+
+MATTERS = 1e-3
+"""Smallest estimated share of a mode that chains are started in."""
+
+PILOT_CHAINS = 2
+PILOT_DRAWS = 250
+PILOT_TUNE = 200
+
+FEWEST_DRAWS = 50
+"""Of a region that short chains met."""
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Modes (places in the atlas) between which chains travel, what is known of its mass, and draws u (n, P) of it."""
+
+    modes: tuple[int, ...]
+    evidence: Estimate
+    u: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Exploration:
+    """The atlas with modes met on the way, what tells draws apart, and the regions, largest mass first."""
+
+    atlas: Atlas
+    locator: Locator
+    regions: tuple[Region, ...]
+
+    @property
+    def shares(self) -> Array:
+        """Share of each region in the mass of all."""
+        return softmax([region.evidence.log_value for region in self.regions])
+
+
+def explore(target: Target, atlas: Atlas, rng: np.random.Generator, cores: int, progress: bool | None) -> Exploration:
+    """Short chains from every mode that matters, and the regions that they show; where one mode matters, that is the region.
+
+    Raises KeyboardInterrupt if the user interrupts: nothing is found yet that could be kept.
+    """
+    candidates = [place for place, share in enumerate(atlas.shares) if share >= MATTERS]
+    size = target.structure.n_coordinates
+    if len(candidates) == 1:
+        alone = Region((0,), Estimate(atlas.modes[0].log_mass, np.nan), np.zeros((0, size)))
+        return Exploration(atlas, locator_of(target, atlas), (alone,))
+    settings = NutsSettings(max(PILOT_DRAWS, 3 * size), PILOT_TUNE, cores, 0.9)
+    starts = [start for place in candidates for start in chain_starts(target, atlas, PILOT_CHAINS, rng, (place,))]
+    raw = run_own_density(target, atlas, starts, seeds_of(rng, len(starts)), settings, progress, "exploring")
+    if raw.interrupted:
+        raise KeyboardInterrupt
+    locator = locator_of(target, atlas)
+    strays = [u[-1] for u in raw.u if locator.places(u[-1:])[0] == NOWHERE]
+    for u in strays:
+        atlas, _ = place_of_draw(target, atlas, u, atlas.modes[0].mode.metric)
+    if len(atlas.modes) > len(locator.n_empty):
+        locator = locator_of(target, atlas)
+    places = [locator.places(u) for u in raw.u]
+    groups = merged_by_traffic(places, len(atlas.modes))
+    joined, where = raw.u.reshape(-1, size), np.concatenate(places)
+    regions = []
+    for modes in groups:
+        inside = np.isin(where, modes)
+        if inside.sum() >= FEWEST_DRAWS:
+            regions.append(weighed(target, atlas, locator, Region(tuple(modes), Estimate(0.0, 0.0), joined[inside]), 2, rng))
+    regions = [region for region in regions if np.isfinite(region.evidence.log_value)]
+    return Exploration(atlas, locator, tuple(sorted(regions, key=lambda region: -region.evidence.log_value)))
+
+
+def weighed(target: Target, atlas: Atlas, locator: Locator, region: Region, n_chains: int, rng: np.random.Generator) -> Region:
+    """The region with its mass estimated from its draws; by its modes' own estimates where those are too few."""
+    n_draws, size = region.u.shape
+    if n_draws < 4 * size:
+        masses = [atlas.modes[place].log_mass for place in region.modes]
+        return replace(region, evidence=Estimate(float(np.logaddexp.reduce(masses)), np.nan))
+    leading = atlas.modes[region.modes[0]].params
+    evidence = mass_of(target, region.u, n_chains, leading, rng, lambda u: np.isin(locator.places(u), region.modes))
+    return replace(region, evidence=evidence)
+
+
+def seeds_of(rng: np.random.Generator, n_chains: int) -> list[int]:
+    """A seed for each chain."""
+    return [int(value) for value in rng.integers(2**31 - 1, size=n_chains)]

@@ -1,0 +1,127 @@
+"""log_evidence: the probability of the data under the model, from the draws of its posterior."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesgmm.data import check_seed
+from bayesgmm.errors import InputError
+from bayesgmm.evidence.bridge import Estimate
+from bayesgmm.evidence.regions import mass_of
+from bayesgmm.model.target import Target
+from bayesgmm.params import MixtureParams
+from bayesgmm.posterior.groupings import describe
+from bayesgmm.posterior.structures import grouping_of
+from bayesgmm.sampling.tree import coordinates_of_draws, target_of
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """ln p(X), how sure it is, and what it is made of.
+
+    Attributes
+    ----------
+    log_value : float
+        ln of the integral of likelihood times prior, in nats.
+    standard_error : float
+        Of log_value, in nats, by Monte Carlo.
+    modes : DataFrame
+        One row per mode, largest first: ``share`` of the posterior, ``log_evidence`` of the mode (all its copies by permutation
+        together), ``standard_error`` of that, NaN where no draws were made there, ``region`` (those with the same number are one
+        to the chains; -1: no chains were there), the number of EM ``starts`` that led to it, sorted ``weights``, and a
+        ``description`` relative to the first.
+    """
+
+    log_value: float
+    standard_error: float
+    modes: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return f"Evidence: ln p(X) = {self.log_value:.2f}, standard error {self.standard_error:.2g}"
+
+
+def log_evidence(tree: xr.DataTree, *, seed: int | np.random.Generator | None = None) -> Evidence:
+    """ln of the marginal likelihood p(X) of the model, whatever the order of its components, with its standard error.
+
+    Parameters
+    ----------
+    tree : DataTree
+        From `sample`, `extend` or `load`.
+    seed : int, Generator or None
+        For the draws of the proposals; the same seed gives the same value. Where the tree's draws are of several regions their
+        masses were estimated when it was sampled, and are taken from it.
+
+    Returns
+    -------
+    Evidence
+
+    Raises
+    ------
+    InputError
+        If the tree was not made by `sample`, or has too few draws: two for each free parameter in each half of the chains.
+
+    Notes
+    -----
+    Bridge sampling (Meng and Wong 1996) between the draws and a Gaussian mixture fitted to them by EM, in coordinates in which
+    the priors are nearly normal; half of the chains are bridged from a proposal fitted to the other half. Both densities are
+    summed over all orders of the components, so that labels play no part and the K! copies are counted exactly. The standard
+    error takes the autocorrelation of the chains into account. Modes in which no chain was are not part of log_value; `modes`
+    says how much they hold by their own estimates.
+    """
+    if "modes" not in tree.children or "reference_axes" not in tree["modes"]:
+        raise InputError("log_evidence: the tree was not made by `sample`, or parts of it are gone; sample again")
+    target = target_of(tree)
+    rng = np.random.default_rng(check_seed(seed))
+    estimate = _of_regions(tree) if "regions" in tree.children else _of_draws(tree, target, rng)
+    return Evidence(estimate.log_value, estimate.standard_error, _modes(tree, target, estimate))
+
+
+def _of_draws(tree: xr.DataTree, target: Target, rng: np.random.Generator) -> Estimate:
+    u = coordinates_of_draws(tree, target)
+    n_chains, n_draws, size = u.shape
+    if n_chains * n_draws < 4 * size:
+        raise InputError(
+            f"log_evidence: {n_chains * n_draws} draws are too few for {size} free parameters; make {4 * size} at least"
+        )
+    modes = tree["modes"].to_dataset()
+    leading = MixtureParams.from_covariances(*(modes[name].values[0] for name in ("weights", "means", "covariances")))
+    return mass_of(target, u.reshape(-1, size), n_chains, leading, rng)
+
+
+def _of_regions(tree: xr.DataTree) -> Estimate:
+    regions = tree["regions"].to_dataset()
+    shares = regions["share"].values
+    value = float(np.logaddexp.reduce(regions["log_evidence"].values))
+    return Estimate(value, float(np.sqrt(((shares * regions["standard_error"].values) ** 2).sum())))
+
+
+def _modes(tree: xr.DataTree, target: Target, estimate: Estimate) -> pd.DataFrame:
+    modes = tree["modes"].to_dataset()
+    home = modes["region"].values
+    shares = modes["share"].values
+    known = home >= 0
+    errors = np.full(len(shares), np.nan)
+    if "regions" in tree.children:
+        errors[known] = tree["regions"].to_dataset()["standard_error"].values[home[known]]
+    else:
+        errors[known] = estimate.standard_error
+    mixtures = [
+        MixtureParams.from_covariances(*arrays).recorded(target.resolution)
+        for arrays in zip(*(modes[name].values for name in ("weights", "means", "covariances")), strict=True)
+    ]
+    groupings = [grouping_of(target.X, params) for params in mixtures]
+    total = estimate.log_value - np.log(shares[known].sum())
+    table = pd.DataFrame(
+        {
+            "share": shares,
+            "log_evidence": total + np.log(np.maximum(shares, np.finfo(np.float64).tiny)),
+            "standard_error": errors,
+            "region": home,
+            "starts": modes["n_starts"].values,
+            "weights": [tuple(np.sort(params.weights)[::-1].round(3).tolist()) for params in mixtures],
+            "description": ["the largest", *(describe(grouping, groupings[0]) for grouping in groupings[1:])],
+        }
+    )
+    return table.rename_axis("mode").sort_values("share", ascending=False, kind="stable")
