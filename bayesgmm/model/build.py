@@ -8,13 +8,14 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 from numpy.typing import ArrayLike, NDArray
-from pymc.distributions.transforms import CholeskyCorrTransform
+from pymc.distributions.transforms import CholeskyCorrTransform, LogTransform
 from pymc.logprob.transforms import Transform
 
 from bayesgmm.em.result import EMResult, sample_mixture
 from bayesgmm.model.axes import cayley_log_constant, draw_cayley
 from bayesgmm.model.likelihood import mixture_log_density
 from bayesgmm.model.priors import Priors, ResolvedPriors
+from bayesgmm.model.scale_priors import HierarchicalGamma
 from bayesgmm.model.specification import Specification, specify
 from bayesgmm.params import MixtureParams
 
@@ -28,6 +29,13 @@ class CorrelationTransform(CholeskyCorrTransform):
     """PyMC's transform under a name without an underscore: PyMC 6.4 splits value names there and loses its own variable."""
 
     name = "cholesky"
+
+
+class JointLogTransform(LogTransform):
+    """To the logarithms of values that have one density together, under the name that PyMC has for logarithms."""
+
+    def log_jac_det(self, value: Any, *inputs: Any) -> Any:
+        return value.sum()
 
 
 class ArcsinhTransform(Transform):
@@ -164,16 +172,58 @@ def _factors(priors: ResolvedPriors) -> Any:
 
 def _scales(priors: ResolvedPriors) -> Any:
     structure = priors.structure
+    has = {"cluster": structure.cluster_scales, "feature": structure.feature_scales}
+    dims = tuple(dim for dim, there in has.items() if there)
+    if isinstance(priors.scale_distribution, HierarchicalGamma):
+        return _hierarchical_scales(priors.scale_distribution, structure.scales_shape, dims)
     distributions = {
         "inverse_gamma": pm.InverseGamma,
         "half_normal": pm.HalfNormal,
         "half_student_t": pm.HalfStudentT,
         "log_normal": pm.LogNormal,
     }
-    has = {"cluster": structure.cluster_scales, "feature": structure.feature_scales}
-    dims = tuple(dim for dim, there in has.items() if there)
     parameters = priors.scale_params if structure.feature_scales else {k: v[0] for k, v in priors.scale_params.items()}
     return distributions[priors.scale_prior]("scales", **parameters, dims=dims)
+
+
+def _hierarchical_scales(distribution: HierarchicalGamma, shape: tuple[int, int], dims: tuple[str, ...]) -> Any:
+    """The scales of all components, `shape` (K, D) with axes of length 1 for dims that there are not, as one variable."""
+    letters = ",".join(dim[0] for dim in dims)
+    start = np.broadcast_to(distribution.ppf(0.5), shape)
+    start = start.reshape([size for size, dim in zip(shape, ("cluster", "feature"), strict=True) if dim in dims])
+    return pm.CustomDist(
+        "scales",
+        start,
+        logp=partial(_hierarchical_logp, distribution=distribution, shape=shape),
+        random=partial(_random_hierarchical, distribution=distribution, shape=shape),
+        support_point=_start_of,
+        signature=f"({letters})->({letters})",
+        default_transform=JointLogTransform(),
+        dims=dims,
+    )
+
+
+def _start_of(_variable: Any, _size: Any, start: Any) -> Any:
+    return start
+
+
+def _hierarchical_logp(value: Any, _start: Any, *, distribution: HierarchicalGamma, shape: tuple[int, int]) -> Any:
+    log_scales = pt.log(value.reshape(shape))
+    total = pt.logaddexp(np.log(distribution.h), pt.logsumexp(-2 * log_scales, axis=0))
+    density = distribution.log_constant(shape[0]) - (2 * distribution.alpha + 1) * log_scales.sum(axis=0)
+    return (density - (distribution.g + shape[0] * distribution.alpha) * total).sum()
+
+
+def _random_hierarchical(
+    start: Array,
+    rng: np.random.Generator,
+    size: tuple[int, ...] | None,
+    *,
+    distribution: HierarchicalGamma,
+    shape: tuple[int, int],
+) -> Array:
+    batch = () if size is None else tuple(size)
+    return distribution.draw(rng, (*batch, *shape)).reshape(*batch, *start.shape)
 
 
 def _skew(rotations: Any, n_features: int) -> Any:

@@ -16,15 +16,17 @@ from bayesgmm.kernels.score import score
 from bayesgmm.model.axes import cayley_log_constant, lkj_log_constant
 from bayesgmm.model.coordinates import contrasts
 from bayesgmm.model.priors import ResolvedPriors
+from bayesgmm.model.scale_priors import SCALE_PARAMETERS, HierarchicalGamma
 
 Array = NDArray[np.float64]
 
-_INVERSE_GAMMA, _HALF_NORMAL, _HALF_STUDENT_T, _LOG_NORMAL = range(4)
+_INVERSE_GAMMA, _HALF_NORMAL, _HALF_STUDENT_T, _LOG_NORMAL, _HIERARCHICAL_GAMMA = range(5)
 _KINDS = {
     "inverse_gamma": _INVERSE_GAMMA,
     "half_normal": _HALF_NORMAL,
     "half_student_t": _HALF_STUDENT_T,
     "log_normal": _LOG_NORMAL,
+    "hierarchical_gamma": _HIERARCHICAL_GAMMA,
 }
 _COLUMNS, _CORRELATIONS, _ROTATIONS = range(3)
 _AXES = {"columns": _COLUMNS, "correlations": _CORRELATIONS, "rotations": _ROTATIONS}
@@ -49,9 +51,9 @@ class Layout(NamedTuple):
 class Hyperparameters(NamedTuple):
     """Numbers of the priors, and constants.
 
-    concentration (K,); mean_loc, mean_scale (D,); scale_params (2, columns of the scales); noise (D,): variances of rounding;
-    contrasts of components (K, K - 1) and of columns (D, D - 1); reference_axes (n_axes, D, D), where the axes are rotations;
-    scalars (3,): log_ratio_scale, lkj_eta, log constant.
+    concentration (K,); mean_loc, mean_scale (D,); scale_params (3, columns of the scales), 0 where a prior has fewer;
+    noise (D,): variances of rounding; contrasts of components (K, K - 1) and of columns (D, D - 1);
+    reference_axes (n_axes, D, D), where the axes are rotations; scalars (3,): log_ratio_scale, lkj_eta, log constant.
     """
 
     concentration: Array
@@ -77,6 +79,40 @@ def _scale_log_prior(kind, first, second, sigma):
         return -0.5 * (first + 1.0) * np.log1p(ratio), -(first + 1.0) * ratio / (sigma * (1.0 + ratio))
     deviation = (np.log(sigma) - first) / second
     return -np.log(sigma) - 0.5 * deviation**2, -(1.0 + deviation / second) / sigma
+
+
+@njit(**INTERNAL)
+def _add_independent_scale_prior(u, at, layout, scale_params, gradient):
+    """Each scale's prior and the Jacobian of its logarithm."""
+    value = 0.0
+    for e in range(layout.scale_rows * layout.scale_columns):
+        column = e % layout.scale_columns
+        sigma = np.exp(u[at + e])
+        prior, d_prior = _scale_log_prior(layout.scale_kind, scale_params[0, column], scale_params[1, column], sigma)
+        value += prior + u[at + e]
+        gradient[at + e] = d_prior * sigma + 1.0
+    return value
+
+
+@njit(**INTERNAL)
+def _add_hierarchical_scale_prior(u, at, layout, scale_params, gradient):
+    """Unnormalised prior of the scales of each column together, and the Jacobian of their logarithms; see `HierarchicalGamma`."""
+    value = 0.0
+    for column in range(layout.scale_columns):
+        alpha, g, log_h = scale_params[0, column], scale_params[1, column], np.log(scale_params[2, column])
+        exponent = g + layout.scale_rows * alpha
+        largest = log_h
+        for row in range(layout.scale_rows):
+            largest = max(largest, -2.0 * u[at + row * layout.scale_columns + column])
+        total = np.exp(log_h - largest)
+        for row in range(layout.scale_rows):
+            total += np.exp(-2.0 * u[at + row * layout.scale_columns + column] - largest)
+        value -= exponent * (largest + np.log(total))
+        for row in range(layout.scale_rows):
+            e = at + row * layout.scale_columns + column
+            value -= 2.0 * alpha * u[e]
+            gradient[e] = 2.0 * (exponent * np.exp(-2.0 * u[e] - largest) / total - alpha)
+    return value
 
 
 # Loops rather than array expressions below: numba compiles each array expression as a function of its own, for a second or so.
@@ -285,18 +321,14 @@ def _back_through_axes(layout, axes, scales, factors, d_covariances, d_log_scale
 @njit(**INTERNAL)
 def _add_scale_terms(u, at, layout, hyper, d_log_scales, gradient):
     """Priors and Jacobians of scales, log_volumes and log_shapes, and the gradient by their coordinates."""
-    n_scales = layout.scale_rows * layout.scale_columns
-    volumes_at = at + n_scales
+    volumes_at = at + layout.scale_rows * layout.scale_columns
     shapes_at = volumes_at + layout.n_volumes
     n_columns = layout.n_features - 1
     precision = 1.0 / hyper.scalars[0] ** 2
-    value = 0.0
-    for e in range(n_scales):
-        column = e % layout.scale_columns
-        sigma = np.exp(u[at + e])
-        prior, d_prior = _scale_log_prior(layout.scale_kind, hyper.scale_params[0, column], hyper.scale_params[1, column], sigma)
-        value += prior + u[at + e]
-        gradient[at + e] = d_prior * sigma + 1.0
+    if layout.scale_kind == _HIERARCHICAL_GAMMA:
+        value = _add_hierarchical_scale_prior(u, at, layout, hyper.scale_params, gradient)
+    else:
+        value = _add_independent_scale_prior(u, at, layout, hyper.scale_params, gradient)
     for e in range(layout.n_volumes + layout.n_shapes):
         value -= 0.5 * precision * u[volumes_at + e] ** 2
         gradient[volumes_at + e] = -precision * u[volumes_at + e]
@@ -434,8 +466,9 @@ def density_arguments(priors: ResolvedPriors, resolution: Array) -> tuple[Layout
     structure = priors.structure
     n_components, n_features = structure.n_components, structure.n_features
     _, _, _, n_volumes, n_shapes, _ = structure.sizes
-    scale_params = np.array(list(priors.scale_params.values())[:2])
-    scale_params = np.broadcast_to(scale_params, (2, scale_params.shape[1])).copy()  # half_normal has one parameter only
+    scale_params = np.zeros((3, structure.scales_shape[1]))
+    for row, name in enumerate(SCALE_PARAMETERS[priors.scale_prior]):
+        scale_params[row] = priors.scale_params[name]
     kind = _KINDS[priors.scale_prior]
     layout = Layout(
         n_components,
@@ -463,14 +496,21 @@ def density_arguments(priors: ResolvedPriors, resolution: Array) -> tuple[Layout
     )
 
 
+def _scale_log_constant(priors: ResolvedPriors, kind: int, scale_params: Array) -> float:
+    distribution, rows = priors.scale_distribution, priors.structure.scales_shape[0]
+    if isinstance(distribution, HierarchicalGamma):
+        return distribution.log_constant(rows).sum()
+    unnormalised = [_scale_log_prior(kind, first, second, 1.0)[0] for first, second in scale_params[:2].T]
+    return rows * (distribution.logpdf(np.ones(len(unnormalised))) - unnormalised).sum()
+
+
 def _log_constant(priors: ResolvedPriors, kind: int, scale_params: Array) -> float:
     """What `log_posterior` leaves out of the normalised priors and the Jacobian."""
     structure = priors.structure
     n_components, n_features = structure.n_components, structure.n_features
-    unnormalised = [_scale_log_prior(kind, first, second, 1.0)[0] for first, second in scale_params.T]
     constant = gammaln(priors.concentration.sum()) - gammaln(priors.concentration).sum() + np.log(n_components)
     constant -= n_components * (0.5 * np.log(2 * np.pi) + np.log(priors.mean_scale)).sum()
-    constant += structure.scales_shape[0] * (priors.scale_distribution.logpdf(np.ones(len(unnormalised))) - unnormalised).sum()
+    constant += _scale_log_constant(priors, kind, scale_params)
     n_ratios = structure.sizes[3] + structure.sizes[4]
     constant -= n_ratios * (0.5 * np.log(2 * np.pi) + np.log(priors.log_ratio_scale))
     if structure.axes == "correlations":

@@ -112,7 +112,7 @@ def _density(dim, z_, gradient_, value_, data_):
         data[begins[0] : begins[1]],
         data[begins[1] : begins[2]],
         data[begins[2] : begins[3]],
-        data[begins[3] : begins[4]].reshape(2, layout.scale_columns),
+        data[begins[3] : begins[4]].reshape(3, layout.scale_columns),
         data[begins[4] : begins[5]],
         data[begins[5] : begins[6]].reshape(n_components, n_components - 1),
         data[begins[6] : begins[7]].reshape(n_features, n_features - 1),

@@ -15,25 +15,17 @@ from bayesgmm.errors import InputError
 from bayesgmm.families import family_named, require_dimension
 from bayesgmm.model.axes import cayley_log_density, draw_cayley, draw_lkj_trils, lkj_log_density
 from bayesgmm.model.coordinates import Parameters, contrasts
+from bayesgmm.model.scale_priors import (
+    DEFAULT_SCALES,
+    SCALE_PARAMETERS,
+    default_scale_params,
+    draw_scales,
+    joint_log_density,
+    scale_distribution,
+)
 from bayesgmm.model.structure import Structure, structure_of
 
 Array = NDArray[np.float64]
-
-SCALE_PARAMETERS: dict[str, tuple[str, ...]] = {
-    "inverse_gamma": ("alpha", "beta"),
-    "half_normal": ("sigma",),
-    "half_student_t": ("nu", "sigma"),
-    "log_normal": ("mu", "sigma"),
-}
-"""Priors on the marginal standard deviations and their parameters, named as in PyMC."""
-
-DEFAULT_SCALES = {
-    "inverse_gamma": "alpha=2, beta=s/2",
-    "half_normal": "sigma=s",
-    "half_student_t": "nu=4, sigma=s",
-    "log_normal": "mu=ln(0.3 s), sigma=0.8",
-}
-"""`default_scale_params` in words."""
 
 CENTRAL = np.array([0.01, 0.5, 0.99])
 
@@ -56,10 +48,13 @@ class Priors:
     scale_prior : str
         Prior of each marginal standard deviation: "inverse_gamma", "half_normal", "half_student_t" or "log_normal". Of these
         half_normal and half_student_t are positive at 0: with them, two tied values in a column make the posterior improper.
+        Or "hierarchical_gamma", of all components' in a column at once: precisions 1/sigma^2 ~ Gamma(alpha, rate beta), with
+        beta ~ Gamma(g, rate h) common to the components and integrated out. What the spread is like is then learnt from the
+        components together, down to 0: some more ties make that improper, and `sample` says so.
     scale_params : mapping of str to float or (D,), optional
-        Its parameters, named as in PyMC: alpha and beta; sigma; nu and sigma; mu and sigma. By default, with s the standard
-        deviation of the column: inverse gamma with alpha 2 and beta s/2 (98% of the prior between 0.08 s and 3.4 s, mean s/2);
-        sigma s; nu 4 and sigma s; mu ln(0.3 s) and sigma 0.8.
+        Its parameters, named as in PyMC: alpha and beta; sigma; nu and sigma; mu and sigma; or alpha, g and h. By default, with
+        s the standard deviation of the column and R its range: inverse gamma with alpha 2 and beta s/2 (98% of the prior between
+        0.08 s and 3.4 s, mean s/2); sigma s; nu 4 and sigma s; mu ln(0.3 s) and sigma 0.8; alpha 2, g 0.2 and h 10/R^2.
     lkj_eta : float
         Shape of the LKJ prior on each correlation matrix; 1 is uniform, larger values favour weaker correlations.
     log_ratio_scale : float
@@ -69,8 +64,11 @@ class Priors:
     Notes
     -----
     Where components or columns share a scale, it has one prior, not one for each. Families without a scale for each column (EII,
-    VII, and those with rotated axes: EVE VVE EEV VEV, whose scales are semi-axes and whose rotations are uniform) take s as the
-    geometric mean of the columns' standard deviations, and one number for each of `scale_params`.
+    VII, and those with rotated axes: EVE VVE EEV VEV, whose scales are semi-axes and whose rotations are uniform) take s and R as
+    the geometric means of the columns' standard deviations and ranges, and one number for each of `scale_params`.
+
+    The priors of Richardson and Green (1997, section 2.4), for one column of range R about its middle m, are
+    ``Priors(mean_loc=m, mean_scale=R, scale_prior="hierarchical_gamma")``.
     """
 
     concentration: float | Any = 1.0
@@ -110,14 +108,19 @@ standard deviations in a column ~ {self._scale_words()}
 logarithms of relative sizes or shapes, of sum 0 ~ Normal(0, sd {self.log_ratio_scale:.4g}): in VEI VEE VEV EVI EVE EVV
 correlations ~ LKJ({self.lkj_eta:.4g})
 orientations ~ uniform over all rotations: in EVE VVE EEV VEV
-s: the column's standard deviation in the data, or all columns' geometric mean where a family has no scale for each"""
+{self._units()}, or all columns' geometric mean where a family has no scale for each"""
+
+    def _units(self) -> str:
+        by_range = self.scale_params is None and "R" in DEFAULT_SCALES[self.scale_prior]
+        return f"{'s, R' if by_range else 's'}: the column's standard deviation{' and range' if by_range else ''} in the data"
 
     def _scale_words(self) -> str:
         if self.scale_params is not None:
             return f"{self.scale_prior}({', '.join(f'{name}={_in_words(value)}' for name, value in self.scale_params.items())})"
-        low, median, high = scale_distribution(self.scale_prior, default_scale_params(self.scale_prior, 1.0)).ppf(CENTRAL)
+        low, median, high = scale_distribution(self.scale_prior, default_scale_params(self.scale_prior, 1.0, 1.0)).ppf(CENTRAL)
         default = f"{self.scale_prior}({DEFAULT_SCALES[self.scale_prior]})"
-        return f"{default}: median {median:.2g} s, 98% between {low:.2g} s and {high:.2g} s"
+        unit = "R" if "R" in DEFAULT_SCALES[self.scale_prior] else "s"
+        return f"{default}: median {median:.2g} {unit}, 98% between {low:.2g} {unit} and {high:.2g} {unit}"
 
     def describe(self, X: Any, n_components: int, covariance: str = "VVV") -> str:
         """The priors in numbers for data X (N, D), K components and a covariance family, one line for each variable."""
@@ -130,10 +133,10 @@ s: the column's standard deviation in the data, or all columns' geometric mean w
         """Every number filled in for the data X (N, D), K components and a covariance family."""
         n_features = X.shape[1]
         structure = structure_of(covariance, n_components, n_features)
-        location, spread = X.mean(axis=0), X.std(axis=0)
+        location, spread, extent = X.mean(axis=0), X.std(axis=0), np.ptp(X, axis=0)
         by_column = structure.feature_scales and structure.axes != "rotations"
-        scale = spread if by_column else np.exp(np.log(spread).mean())
-        parameters = default_scale_params(self.scale_prior, scale) if self.scale_params is None else self.scale_params
+        sizes = [size if by_column else np.exp(np.log(size).mean()) for size in (spread, extent)]
+        parameters = default_scale_params(self.scale_prior, *sizes) if self.scale_params is None else self.scale_params
         mean_loc = location if self.mean_loc is None else self.mean_loc
         mean_scale = MEAN_SCALE_FACTOR * spread if self.mean_scale is None else self.mean_scale
         if not by_column and any(np.size(value) > 1 for value in parameters.values()):
@@ -179,7 +182,7 @@ class ResolvedPriors:
 
     @property
     def scale_distribution(self) -> Any:
-        """The prior of the standard deviations as a frozen SciPy distribution over (..., D)."""
+        """The prior of one component's standard deviations as a frozen SciPy distribution over (..., D), or as like one."""
         return scale_distribution(self.scale_prior, self.scale_params)
 
     def log_density(self, parameters: Parameters) -> dict[str, Array]:
@@ -190,7 +193,7 @@ class ResolvedPriors:
         out = {
             "weights": constant + ((concentration - 1) * np.log(parameters.weights)).sum(axis=-1),
             "means": stats.norm(self.mean_loc, self.mean_scale).logpdf(parameters.means).sum(axis=(-1, -2)),
-            "scales": self.scale_distribution.logpdf(parameters.scales).sum(axis=(-1, -2)),
+            "scales": joint_log_density(self.scale_distribution, parameters.scales),
         }
         if structure.own_volumes:  # one dimension fewer than there are components
             out["log_volumes"] = ratio.logpdf(parameters.log_volumes).sum(axis=-1) - ratio.logpdf(0.0)
@@ -207,7 +210,7 @@ class ResolvedPriors:
         """Parameters with a leading axis of `size` independent draws."""
         structure = self.structure
         n_components, n_features, none = structure.n_components, structure.n_features, np.zeros((size, 0))
-        scales = self.scale_distribution.ppf(rng.uniform(size=(size, *structure.scales_shape)))
+        scales = draw_scales(self.scale_distribution, rng, (size, *structure.scales_shape))
         volumes = rng.normal(scale=self.log_ratio_scale, size=(size, n_components - 1))
         shapes = rng.normal(scale=self.log_ratio_scale, size=(size, n_components - 1, n_features - 1))
         return Parameters(
@@ -249,42 +252,6 @@ class ResolvedPriors:
 
     def _scale_words(self, d: int) -> str:
         return f"semi-axis {d}" if self.structure.axes == "rotations" else "standard deviations, the same in every column"
-
-
-@dataclass(frozen=True)
-class HalfStudentT:
-    """Student's t folded at 0, with SciPy's method names (SciPy has none of its own)."""
-
-    nu: Array
-    sigma: Array
-
-    def logpdf(self, x: Array) -> Array:
-        return np.log(2) + stats.t(self.nu, scale=self.sigma).logpdf(x)
-
-    def ppf(self, q: Array) -> Array:
-        return stats.t(self.nu, scale=self.sigma).ppf((1 + q) / 2)
-
-
-def default_scale_params(scale_prior: str, scale: Any) -> dict[str, Any]:
-    """The parameters of a prior on standard deviations for columns whose standard deviation is `scale`."""
-    defaults: dict[str, dict[str, Any]] = {
-        "inverse_gamma": {"alpha": 2.0, "beta": scale / 2},
-        "half_normal": {"sigma": scale},
-        "half_student_t": {"nu": 4.0, "sigma": scale},
-        "log_normal": {"mu": np.log(0.3 * scale), "sigma": 0.8},
-    }
-    return defaults[scale_prior]
-
-
-def scale_distribution(scale_prior: str, values: Mapping[str, Any]) -> Any:
-    """A prior on standard deviations as a frozen SciPy distribution, of the shape of its parameters."""
-    if scale_prior == "inverse_gamma":
-        return stats.invgamma(values["alpha"], scale=values["beta"])
-    if scale_prior == "half_normal":
-        return stats.halfnorm(scale=values["sigma"])
-    if scale_prior == "half_student_t":
-        return HalfStudentT(values["nu"], values["sigma"])
-    return stats.lognorm(values["sigma"], scale=np.exp(values["mu"]))
 
 
 def _in_words(value: Any) -> str:

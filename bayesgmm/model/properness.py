@@ -21,6 +21,8 @@ from bayesgmm.model.structure import Structure
 Array = NDArray[np.float64]
 
 POSITIVE_AT_ZERO = ("half_normal", "half_student_t")
+POWERS_AT_ZERO = (*POSITIVE_AT_ZERO, "hierarchical_gamma")
+"""Scale priors that vanish at 0 as a power at most; the others faster than any."""
 DIRECTIONS = [(a, b) for a in range(1, 4) for b in range(-3, 4) if b != 0 and gcd(a, b) == 1]
 """Slopes (a, b), in steps of the two columns, along which ties of rounded data pile up."""
 
@@ -46,6 +48,18 @@ class Tie(NamedTuple):
     rank: int
     oblique: bool
     keys: NDArray[np.int64]
+
+
+class Squeeze(NamedTuple):
+    """Spreads going to 0 together, as eps: rows that are held, the values they share, and powers of eps.
+
+    The likelihood grows as eps^-excess for each direction of the tie, and the prior of the spreads is of order eps^cost.
+    """
+
+    n_rows: int
+    n_values: int
+    excess: float
+    cost: float
 
 
 def improper_reasons(
@@ -79,7 +93,7 @@ def improper_reasons(
         return ()
     ties = list(_ties(X, exact, names))
     found = []
-    if priors.scale_prior in POSITIVE_AT_ZERO:
+    if priors.scale_prior in POWERS_AT_ZERO:
         found += _of_scales(ties, priors, len(exact))
     if priors.structure.axes == "correlations" and not priors.structure.equal_determinants:
         found += _of_correlations(ties, priors)
@@ -87,30 +101,59 @@ def improper_reasons(
 
 
 def _of_scales(ties: list[Tie], priors: ResolvedPriors, n_exact: int) -> list[Improper]:
-    """Scales whose prior is positive at 0: one of them going to 0 costs the prior a factor of its size."""
+    """Scales whose prior does not vanish at 0, or vanishes as a power of the scale."""
     structure = priors.structure
+    positive = priors.scale_prior in POSITIVE_AT_ZERO
+    at_zero = "is positive at 0, where a component's spread" if positive else "vanishes slowly at 0, where components' spreads"
     found = []
     for tie in ties:
-        n_rows, n_values, excess = _excess(tie, structure)
-        if structure.axes == "rotations":
-            aligned = structure.n_features - tie.rank
-            needed = 1.0 + aligned * (n_values if structure.own_axes and not structure.cluster_scales else 1)
-        elif not structure.feature_scales:  # one scale for all columns
-            needed = 1.0 if tie.rank == n_exact else np.inf
-        else:
-            needed = 1.0 if len(tie.columns) == 1 else np.inf
-        if excess >= needed:
-            found.append(
-                Improper(
-                    "scales",
-                    tie.columns,
-                    n_rows,
-                    f"{_count(n_rows, n_values)} {tie.words}, and the scale prior {priors.scale_prior} is positive at 0, where "
-                    "a component's spread can vanish: the posterior is improper. Leave resolution=None, so that the rounding of "
-                    "the data is taken into account, or choose scale_prior='inverse_gamma'",
+        for squeeze in _squeezes(tie, priors):
+            if squeeze.excess >= _needed(tie, squeeze, structure, n_exact):
+                found.append(
+                    Improper(
+                        "scales",
+                        tie.columns,
+                        squeeze.n_rows,
+                        f"{_rows(tie, squeeze.n_rows, squeeze.n_values)}, and the scale prior {priors.scale_prior} {at_zero} can "
+                        "vanish: the posterior is improper. Leave resolution=None, so that the rounding of the data is taken "
+                        "into account, or choose scale_prior='inverse_gamma'",
+                    )
                 )
-            )
+                break
     return found
+
+
+def _needed(tie: Tie, squeeze: Squeeze, structure: Structure, n_exact: int) -> float:
+    """The least excess that makes the posterior improper."""
+    if structure.axes == "rotations":
+        aligned = structure.n_features - tie.rank
+        return squeeze.cost + aligned * (squeeze.n_values if structure.own_axes and not structure.cluster_scales else 1)
+    if not structure.feature_scales:  # one scale for all columns
+        return squeeze.cost / tie.rank if tie.rank == n_exact else np.inf
+    return squeeze.cost if len(tie.columns) == 1 else np.inf
+
+
+def _squeezes(tie: Tie, priors: ResolvedPriors) -> list[Squeeze]:
+    """The ways in which spreads along a tie can go to 0, those that take more rows first.
+
+    Independent scales, positive at 0, cost one power each, and one is enough. With a common beta, the density of K scales of
+    which m go to 0 together is of order eps^(2g + 2 alpha (K - m)) per unit of ln eps: the more, the better, empty components
+    among them, but one must stay behind for the rows that do not tie.
+    """
+    if priors.scale_prior in POSITIVE_AT_ZERO:
+        return [Squeeze(*_excess(tie, priors.structure), 1.0)]
+    structure = priors.structure
+    column = tie.columns[0] if len(priors.scale_params["g"]) > 1 and structure.axes != "rotations" else 0
+    alpha, g = (float(priors.scale_params[name][column]) for name in ("alpha", "g"))
+    counts = np.sort(np.unique(tie.keys, return_counts=True)[1])[::-1]
+    out = []
+    if len(counts) <= structure.n_components:
+        out.append(Squeeze(len(tie.keys), len(counts), float(len(tie.keys) - len(counts)), 2 * g))
+    if structure.cluster_scales and structure.n_components > 1:
+        tied = counts[: structure.n_components - 1]
+        tied = tied[tied > 1]
+        out.append(Squeeze(int(tied.sum()), len(tied), float((tied - 1).sum()), 2 * g + 2 * alpha))
+    return out
 
 
 def _of_correlations(ties: list[Tie], priors: ResolvedPriors) -> list[Improper]:
@@ -129,7 +172,7 @@ def _of_correlations(ties: list[Tie], priors: ResolvedPriors) -> list[Improper]:
                     "correlations",
                     tie.columns,
                     n_rows,
-                    f"{_count(n_rows, n_values)} {tie.words}: with lkj_eta={priors.lkj_eta:g} the posterior is improper whatever "
+                    f"{_rows(tie, n_rows, n_values)}: with lkj_eta={priors.lkj_eta:g} the posterior is improper whatever "
                     f"the scale prior, as {np.ceil(needed) + n_values:.0f} such rows are enough. Leave resolution=None, so that "
                     f"the rounding of the data is taken into account, or choose lkj_eta above {enough:g}",
                 )
@@ -194,5 +237,6 @@ def _rounded(values: Array) -> NDArray[np.int64]:
     return np.round(values / size * 1e12).astype(np.int64)
 
 
-def _count(n_rows: int, n_values: int) -> str:
-    return f"{n_rows} rows" if n_values == 1 else f"all {n_rows} rows, in {n_values} groups,"
+def _rows(tie: Tie, n_rows: int, n_values: int) -> str:
+    everything = "all " if n_rows == len(tie.keys) else ""
+    return f"{n_rows} rows {tie.words}" if n_values == 1 else f"{everything}{n_rows} rows, in {n_values} groups, {tie.words}"

@@ -18,7 +18,7 @@ from tests.problems import random_data, random_params
 
 MODE = "FAST_COMPILE"  # the Python linker: seconds of compilation saved, same numbers
 FAST = {"mode": MODE}
-FAMILIES = ["VVV", "EVV", "VEE", "EEV"]
+CASES = [*((family, "inverse_gamma") for family in ("VVV", "EVV", "VEE", "EEV")), ("VVV", "hierarchical_gamma")]
 N_PRIOR = 1000
 LEVEL = 1e-4  # of each Kolmogorov-Smirnov test; seeds are fixed
 
@@ -32,14 +32,24 @@ def data():
     return random_data(rng, random_params(rng, 2, 2), 30)[0]
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def family(request):
+@pytest.fixture(scope="module", params=CASES, ids="-".join)
+def case(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def model(data, family):
-    return bg.build_model(data, 2, covariance=family)
+def family(case):
+    return case[0]
+
+
+@pytest.fixture(scope="module")
+def priors(case):
+    return bg.Priors(scale_prior=case[1])
+
+
+@pytest.fixture(scope="module")
+def model(data, family, priors):
+    return bg.build_model(data, 2, covariance=family, priors=priors)
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +59,10 @@ def prior(model):
 
 
 @pytest.fixture(scope="module")
-def own_draws(data, family):
+def own_draws(data, family, priors):
     """The library's draws from the same prior, and the structure."""
-    priors = bg.Priors().resolved(data, 2, family)
-    return priors.draw(np.random.default_rng(33), N_PRIOR), priors
+    resolved = priors.resolved(data, 2, family)
+    return resolved.draw(np.random.default_rng(33), N_PRIOR), resolved
 
 
 def trace_of(model, draws):
@@ -216,6 +226,23 @@ def test_rounding_widens_what_is_recorded_only(data):
     np.testing.assert_allclose(drawn["covariances"].values[0, 0, 0], spread, rtol=1e-12)
     rows = drawn["X"].values.reshape(-1, 2)
     np.testing.assert_allclose(np.cov(rows.T), spread + np.diag([3.0, 0.0]), atol=0.25)
+
+
+@pytest.mark.parametrize(
+    ("family", "shape"), [("VVV", (2, 2)), ("VII", (2,)), ("EII", ()), ("EEI", (2,)), ("VVE", (2, 2)), ("VEI", (2,))]
+)
+def test_scales_that_share_their_beta_have_the_dims_of_others(data, family, shape):
+    """PyMC's density of the scales is the library's for every shape; chains may start at PyMC's initial point."""
+    hierarchical = bg.Priors(scale_prior="hierarchical_gamma")
+    model = bg.build_model(data, 2, covariance=family, priors=hierarchical)
+    assert model.named_vars_to_dims["scales"] == bg.build_model(data, 2, covariance=family).named_vars_to_dims["scales"]
+    start = model.initial_point()
+    assert start["scales_log__"].shape == shape
+    resolved = hierarchical.resolved(data, 2, family)
+    scales = np.exp(start["scales_log__"]).reshape(resolved.structure.scales_shape)
+    np.testing.assert_allclose(scales, np.broadcast_to(resolved.scale_distribution.ppf(0.5), scales.shape))
+    density = float(model.compile_logp(vars=[model["scales"]], jacobian=False, mode=MODE)(start))
+    assert density == pytest.approx(resolved.scale_distribution.joint_logpdf(scales).sum(), rel=1e-10)
 
 
 def test_column_names_are_coordinates():

@@ -27,6 +27,7 @@ PRIORS = {
     "half_normal": Priors(concentration=0.5, scale_prior="half_normal", lkj_eta=1.0, log_ratio_scale=0.5),
     "half_student_t": Priors(scale_prior="half_student_t", lkj_eta=4.0, mean_loc=1.0, mean_scale=5.0),
     "log_normal": Priors(concentration=2.0, scale_prior="log_normal", log_ratio_scale=1.5),
+    "hierarchical_gamma": Priors(scale_prior="hierarchical_gamma", log_ratio_scale=0.5),
 }
 RESOLUTIONS = {name: 0.4 * (i % 2) for i, name in enumerate(FOURTEEN)}
 """Half of the families with rounded data, those with correlations and those with rotations among both."""
@@ -136,10 +137,13 @@ def test_chains_through_pymc_start_where_they_should():
     np.testing.assert_allclose(flat, np.concatenate([np.ravel(value) for value in pair.values(u)]), rtol=1e-12)
 
 
-@pytest.mark.parametrize("family", ["VVV", "EVV", "VEI", "VVE", "EEV"])
-def test_gradient_equals_that_of_pymc(family):
+GRADIENTS = [*((family, "inverse_gamma") for family in ("VVV", "EVV", "VEI", "VVE", "EEV")), ("VVV", "hierarchical_gamma")]
+
+
+@pytest.mark.parametrize(("family", "scale_prior"), GRADIENTS)
+def test_gradient_equals_that_of_pymc(family, scale_prior):
     """Along random directions of u, pushed through parameters to PyMC's coordinates by differences."""
-    pair = twin(family)
+    pair = twin(family, scale_prior)
     structure = pair.target.structure
     slope_of = pair.model.compile_dlogp(jacobian=False, mode=FAST)
     assert pair.model.continuous_value_vars == pair.model.value_vars
@@ -212,6 +216,24 @@ def test_a_collapsed_component_has_no_density_unless_values_are_rounded(family):
     value, gradient = rounded.log_density(u)
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
+
+
+def test_components_that_vanish_together_have_a_density_where_values_are_rounded():
+    """ln of the hierarchical prior of K scales of which m are e^-t, by ln of each: -t (2g + 2 alpha (K - m)), and a constant."""
+    X = random_X(3, 1)
+    alpha, g, t = 1.5, 0.3, 800.0
+    priors = Priors(scale_prior="hierarchical_gamma", scale_params={"alpha": alpha, "g": g, "h": 2.0}).resolved(X, 3, "VVV")
+    target = Target(X, priors, np.ones(1))
+    (u,) = random_points(target.structure, 1)
+    for m in (1, 2, 3):
+        values = []
+        for depth in (t, t + 50.0):
+            u[-m:] = -depth
+            value, gradient = target.log_density(u)
+            assert np.isfinite(gradient).all()
+            assert gradient[-m:].sum() == pytest.approx(2 * g + 2 * alpha * (3 - m), rel=1e-10)
+            values.append(value)
+        assert values[1] - values[0] == pytest.approx(-50.0 * (2 * g + 2 * alpha * (3 - m)), rel=1e-10)
 
 
 def test_data_for_the_c_functions_hold_every_array_once():

@@ -112,6 +112,9 @@ CDFS = {
     "half_normal": lambda values: stats.halfnorm(scale=values["sigma"]).cdf,
     "half_student_t": lambda values: lambda x: 2 * stats.t(values["nu"], scale=values["sigma"]).cdf(x) - 1,
     "log_normal": lambda values: stats.lognorm(values["sigma"], scale=np.exp(values["mu"])).cdf,
+    "hierarchical_gamma": lambda values: (
+        lambda x: stats.betaprime(values["g"], values["alpha"]).cdf(values["h"] * x**2)  # h sigma^2 = Gamma(g) / Gamma(alpha)
+    ),
 }
 
 
@@ -182,17 +185,38 @@ def test_priors_print_what_is_given_and_what_the_data_will_give():
 
 @pytest.mark.parametrize("scale_prior", SCALE_PARAMETERS)
 def test_the_words_for_the_defaults_are_right(scale_prior):
-    """The printed quantiles, in units of s, are those of a column with s = 1; the printed expressions give the numbers."""
+    """The printed quantiles, in units of s or R, are those of a column of that size; the printed expressions give the numbers."""
     X = np.random.default_rng(8).normal(size=(50, 1))
-    spread = float(X.std())
+    spread, extent = float(X.std()), float(np.ptp(X))
+    unit, size = ("R", extent) if scale_prior == "hierarchical_gamma" else ("s", spread)
     priors = bg.Priors(scale_prior=scale_prior).resolved(X, 1)
     printed = str(bg.Priors(scale_prior=scale_prior))
     for quantile in priors.scale_distribution.ppf(np.array([[0.01], [0.5], [0.99]]))[:, 0]:
-        assert f"{quantile / spread:.2g} s" in printed
+        assert f"{quantile / size:.2g} {unit}" in printed
+    assert f"{unit}: the column's" in printed
     for name, values in priors.scale_params.items():
-        expression = {"s": spread, "s/2": spread / 2, "ln(0.3 s)": np.log(0.3 * spread)}
+        expression = {"s": spread, "s/2": spread / 2, "ln(0.3 s)": np.log(0.3 * spread), "10/R^2": 10 / extent**2}
         word = next(word for word in DEFAULT_SCALES[scale_prior].split(", ") if word.startswith(f"{name}=")).split("=")[1]
         assert values[0] == pytest.approx(expression[word] if word in expression else float(word))
+
+
+def test_richardson_and_greens_priors_on_galaxies():
+    """Their section 2.4, in the units of the data; one component's spread by the quantiles of 20,000 draws of beta and of it."""
+    galaxies = bg.load_galaxies()
+    middle, extent = 0.5 * (9.172 + 34.279), 34.279 - 9.172
+    priors = bg.Priors(mean_loc=middle, mean_scale=extent, scale_prior="hierarchical_gamma")
+    assert "hierarchical_gamma(alpha=2, g=0.2, h=0.01586): median 0.9, 98% between 5.03e-05 and 13.2" in priors.describe(
+        galaxies, 3
+    )
+    resolved = priors.resolved(galaxies.to_numpy(), 3)
+    assert resolved.scale_params["h"] == pytest.approx([10 / extent**2])
+    rng = np.random.default_rng(9)
+    beta = rng.gamma(0.2, extent**2 / 10, size=20_000)
+    scales = rng.gamma(2.0, 1 / beta) ** -0.5
+    below = (scales[:, None] < resolved.scale_distribution.ppf(np.array([0.1, 0.5, 0.9]))).mean(axis=0)
+    np.testing.assert_allclose(below, [0.1, 0.5, 0.9], atol=0.01)
+    rotated = bg.Priors(scale_prior="hierarchical_gamma").resolved(bg.load_faithful().to_numpy(dtype=float), 2, "VVE")
+    assert rotated.scale_params["h"] == pytest.approx([10 / (3.5 * 53.0)] * 2)  # the ranges are 3.5 and 53
 
 
 def test_describe_checks_its_arguments(X):

@@ -3,6 +3,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.model.properness import improper_reasons
+from bayesgmm.model.scale_priors import SCALE_PARAMETERS
 
 CONTINUOUS = np.random.default_rng(1).normal(size=(30, 3))
 
@@ -18,7 +19,7 @@ def with_tied_rows(n_rows, columns):
     return X
 
 
-@pytest.mark.parametrize("scale_prior", ["inverse_gamma", "half_normal", "half_student_t", "log_normal"])
+@pytest.mark.parametrize("scale_prior", SCALE_PARAMETERS)
 @pytest.mark.parametrize("family", ["EII", "VII", "EEI", "VVI", "EEE", "VVV", "EVV", "VVE", "VEV"])
 def test_continuous_data_are_proper_under_every_prior(family, scale_prior):
     assert reasons(CONTINUOUS, family, scale_prior=scale_prior) == ()
@@ -102,3 +103,34 @@ def test_rotated_axes_need_a_hyperplane_with_a_row_to_spare():
     (reason,) = reasons(with_tied_rows(4, [1]), "VVE", scale_prior="half_normal")
     assert reason.n_rows == 4
     assert reasons(with_tied_rows(20, [1]), "VVE") == ()
+
+
+@pytest.mark.parametrize(
+    ("n_components", "rows", "improper"), [(1, (6,), 0), (2, (5,), 0), (2, (6,), 1), (3, (3, 3), 0), (3, (4, 3), 1)]
+)
+def test_components_with_a_common_beta_vanish_together(n_components, rows, improper):
+    """All but one of them, at 2g + 2 alpha = 4.4 by default: rows beyond one for each of K - 1 values in a column."""
+    X = CONTINUOUS.copy()
+    for at, n_rows in enumerate(rows):
+        X[10 * at : 10 * at + n_rows, 1] = at
+    for family in ("VVI", "VVV"):
+        found = reasons(X, family, scale_prior="hierarchical_gamma", n_components=n_components)
+        assert len(found) == improper
+        for reason in found:
+            assert (reason.cause, reason.columns, reason.n_rows) == ("scales", (1,), sum(rows))
+            assert "components' spreads can vanish: the posterior is improper" in reason.sentence
+    for family in ("EEI", "EEE", "VII"):
+        assert reasons(X, family, scale_prior="hierarchical_gamma", n_components=n_components) == ()
+
+
+def test_all_components_vanish_where_every_row_has_company():
+    X = CONTINUOUS.copy()
+    X[:, 0] = X[:, 0] > 0
+    for family in ("VVI", "EEI", "EVV"):
+        (reason,) = reasons(X, family, scale_prior="hierarchical_gamma")
+        assert "all 30 rows, in 2 groups, are equal in column 0" in reason.sentence
+    assert reasons(with_tied_rows(2, [0, 1, 2]), "VII", scale_prior="hierarchical_gamma") == ()
+    (reason,) = reasons(with_tied_rows(3, [0, 1, 2]), "VII", scale_prior="hierarchical_gamma")  # 3 columns, 2 rows more than 1
+    assert reason.n_rows == 3
+    assert reasons(with_tied_rows(7, [1]), "VVE", scale_prior="hierarchical_gamma") == ()
+    assert len(reasons(with_tied_rows(8, [1]), "VVE", scale_prior="hierarchical_gamma")) == 1  # 4.4 and 2 for the angles
