@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import gammaln, logsumexp
 
@@ -60,7 +60,7 @@ class HierarchicalGamma:
     g: Array
     h: Array
 
-    def ppf(self, q: Array) -> Array:
+    def ppf(self, q: ArrayLike) -> Array:
         """Quantiles of any one of them: h sigma^2 is beta prime with parameters g and alpha."""
         return np.sqrt(stats.betaprime(self.g, self.alpha).ppf(q) / self.h)
 

@@ -106,7 +106,7 @@ def test_rotated_axes_need_a_hyperplane_with_a_row_to_spare():
 
 
 @pytest.mark.parametrize(
-    ("n_components", "rows", "improper"), [(1, (6,), 0), (2, (5,), 0), (2, (6,), 1), (3, (3, 3), 0), (3, (4, 3), 1)]
+    ("n_components", "rows", "improper"), [(1, (6,), 0), (2, (5,), 0), (2, (6,), 1), (3, (6,), 1), (3, (3, 3), 0), (3, (4, 3), 1)]
 )
 def test_components_with_a_common_beta_vanish_together(n_components, rows, improper):
     """All but one of them, at 2g + 2 alpha = 4.4 by default: rows beyond one for each of K - 1 values in a column."""

@@ -14,7 +14,6 @@ from bayesgmm.evidence.atlas import Atlas, MappedMode
 from bayesgmm.evidence.laplace import PosteriorMode
 from bayesgmm.model.axes import cayley
 from bayesgmm.model.coordinates import constrain, covariances, unconstrain
-from bayesgmm.model.priors import SCALE_PARAMETERS
 from bayesgmm.model.target import Target
 from bayesgmm.sampling.chains import run_own_density
 from bayesgmm.sampling.nuts import NutsSettings
@@ -27,13 +26,17 @@ SEED = 20_261_122
 CHAINS, DRAWS, TUNE = 8, 2000, 500
 K = 3
 FAMILIES = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVV", "VVV", "EVE", "VVE", "EEV", "VEV")
-CASES = [("E", 1), ("V", 1), *((family, 3) for family in FAMILIES), *((family, 2) for family in ("VVV", "EVV", *FAMILIES[10:]))]
+SIZES = [("E", 1), ("V", 1), *((family, 3) for family in FAMILIES), *((family, 2) for family in ("VVV", "EVV", *FAMILIES[10:]))]
+KINDS = ("inverse_gamma", "half_normal", "half_student_t", "log_normal")
+CASES = [
+    *((*size, KINDS[i % 4]) for i, size in enumerate(SIZES)),
+    *((family, 3, "hierarchical_gamma") for family in ("VII", "VVV", "EEI")),
+]
 LEVELS = np.array([0.1, 0.5, 0.9])
 
 
-def prior_of(family, n_features):
-    """Numbers that differ between components and columns where the family allows it; the four scale priors in turn."""
-    kind = list(SCALE_PARAMETERS)[(CASES.index((family, n_features))) % 4]
+def prior_of(family, n_features, kind):
+    """Numbers that differ between components and columns where the family allows it."""
     by_column = family not in ("E", "V", "EII", "VII", "EVE", "VVE", "EEV", "VEV")
     unit = np.exp(np.arange(n_features) - 1.0) if by_column else 1.0
     parameters = {
@@ -41,6 +44,7 @@ def prior_of(family, n_features):
         "half_normal": {"sigma": unit},
         "half_student_t": {"nu": 4.0, "sigma": unit},
         "log_normal": {"mu": np.log(unit), "sigma": 0.7},
+        "hierarchical_gamma": {"alpha": 3.0, "g": 1.5, "h": unit**-2},
     }
     priors = bg.Priors(
         concentration=[0.8, 1.5, 3.0],
@@ -138,9 +142,9 @@ def sampled_prior(priors, rng):
     return run_own_density(target, atlas, starts, seeds, NutsSettings(DRAWS, TUNE, CHAINS, 0.9), progress=False)
 
 
-@pytest.mark.parametrize(("family", "n_features"), CASES)
-def test_nuts_on_the_density_without_data(family, n_features):
-    priors = prior_of(family, n_features)
+@pytest.mark.parametrize(("family", "n_features", "kind"), CASES)
+def test_nuts_on_the_density_without_data(family, n_features, kind):
+    priors = prior_of(family, n_features, kind)
     raw = sampled_prior(priors, np.random.default_rng(SEED))
     values, known = known_quantities(priors, constrain(raw.u, priors.structure))
     z, ess = z_scores(values, known)
@@ -152,10 +156,10 @@ def test_nuts_on_the_density_without_data(family, n_features):
     assert abs(z).max() < 4
 
 
-@pytest.mark.parametrize(("family", "n_features"), CASES)
-def test_draws_of_the_prior(family, n_features):
+@pytest.mark.parametrize(("family", "n_features", "kind"), CASES)
+def test_draws_of_the_prior(family, n_features, kind):
     """Independent draws: the standard error is that of a mean."""
-    priors = prior_of(family, n_features)
+    priors = prior_of(family, n_features, kind)
     values, known = known_quantities(priors, priors.draw(np.random.default_rng(SEED), 50_000))
     z = (values.mean(axis=0) - known) / (values.std(axis=0) / np.sqrt(len(values)))
     assert abs(z).max() < 4
