@@ -47,10 +47,11 @@ class States(NamedTuple):
 
 
 class Evidences(NamedTuple):
-    """ln p(y | K) less that of K = 1, and the standard error of the last step to it, for K = 1, 2, ..."""
+    """ln p(y | K) less that of K = 1, and the standard error of the last step to it, for K = 1, 2, ...; and ln p(y | 1)."""
 
     log_values: np.ndarray
     errors: np.ndarray
+    log_of_one: float
 
     @property
     def posterior(self):
@@ -155,7 +156,7 @@ def gibbs_log_evidences(y, max_components, *, seed=SEED, chains=100, warmup=500,
             value, error = values[-1] + log_odds - np.log(empty.mean()), empty.mean(axis=0).std() / empty.mean() / np.sqrt(chains)
         values.append(value)
         errors.append(error)
-    return Evidences(np.array(values) - values[0], np.array(errors))
+    return Evidences(np.array(values) - values[0], np.array(errors), values[0])
 
 
 def test_one_component_against_quadrature():
