@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.data import check_count, check_seed
 from bayesgmm.em.result import EMResult, sample_mixture
-from bayesgmm.model.coordinates import covariances
+from bayesgmm.model.coordinates import Parameters, covariances, factors
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.specification import specify
+from bayesgmm.model.structure import Structure
 from bayesgmm.params import MixtureParams
 from bayesgmm.posterior.schema import SAMPLE_DIMS, posterior_dataset
 
@@ -58,10 +59,11 @@ def sample_prior(
     dataset, target = specification.dataset, specification.target
     rng = np.random.default_rng(check_seed(seed))
     parameters = target.priors.draw(rng, check_count(draws, "draws"))
-    true = covariances(parameters, target.structure)
+    steps = (np.zeros_like(target.resolution), target.resolution)
+    true, recorded = (_scale_trils(parameters, target.structure, resolution) for resolution in steps)
     n_rows = min(dataset.n_samples, MAX_ROWS)
-    simulated = _simulated(parameters.weights, parameters.means, true + np.diag(target.resolution**2 / 12), n_rows, rng)
-    prior = posterior_dataset(parameters.weights[None], parameters.means[None], np.linalg.cholesky(true)[None], dataset.columns)
+    simulated = _simulated(parameters.weights, parameters.means, recorded, n_rows, rng)
+    prior = posterior_dataset(parameters.weights[None], parameters.means[None], true[None], dataset.columns)
     feature = {"feature": list(dataset.columns)}
     size = {"rows": n_rows, "rows_of_the_data": dataset.n_samples}
     tree = xr.DataTree.from_dict(
@@ -80,7 +82,21 @@ def sample_prior(
     return tree
 
 
-def _simulated(weights: Array, means: Array, recorded: Array, n_rows: int, rng: np.random.Generator) -> Array:
+def _scale_trils(parameters: Parameters, structure: Structure, resolution: Array) -> Array:
+    """Lower factors (S, K, D, D) of Sigma_k + diag(resolution^2)/12.
+
+    Rotated ones from a QR decomposition, as semi-axes may differ by more than the precision of numbers, which covariances lose.
+    """
+    if structure.axes != "rotations":
+        return np.linalg.cholesky(covariances(parameters, structure) + np.diag(resolution**2 / 12))
+    roots = factors(parameters, structure).swapaxes(-1, -2)
+    noise = np.broadcast_to(np.diag(resolution / np.sqrt(12)), roots.shape)
+    triangles = np.linalg.qr(np.concatenate([roots, noise], axis=-2), mode="r")
+    signs = np.where(np.diagonal(triangles, axis1=-2, axis2=-1) < 0, -1.0, 1.0)
+    return (signs[..., None] * triangles).swapaxes(-1, -2)
+
+
+def _simulated(weights: Array, means: Array, scale_trils: Array, n_rows: int, rng: np.random.Generator) -> Array:
     """A data set (S, n_rows, D) from each of S mixtures."""
-    mixtures = (MixtureParams.from_covariances(*draw) for draw in zip(weights, means, recorded, strict=True))
+    mixtures = (MixtureParams(*draw) for draw in zip(weights, means, scale_trils, strict=True))
     return np.array([sample_mixture(mixture, n_rows, rng)[0] for mixture in mixtures])

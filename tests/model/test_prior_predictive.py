@@ -32,6 +32,20 @@ def test_every_family_has_its_groups(X, family):
     np.testing.assert_array_equal(tree["observed_data"]["X"], X)
 
 
+@pytest.mark.parametrize("resolution", [0.0, 0.3])
+@pytest.mark.parametrize("family", ["VVV", "VVE", "VEV"])
+def test_spreads_may_differ_by_more_than_the_precision_of_numbers(X, family, resolution):
+    """Scales with a common rate may be tiny together in one direction and not in another."""
+    priors = bg.Priors(scale_prior="hierarchical_gamma", scale_params={"alpha": 2.0, "g": 0.1, "h": 1.0})
+    tree = bg.sample_prior(X, 2, covariance=family, priors=priors, resolution=resolution, draws=1000, seed=8)
+    semi_axes = priors.resolved(X, 2, family).draw(np.random.default_rng(8), 1000).scales
+    assert (semi_axes.min(axis=-1) / semi_axes.max(axis=-1)).min() < 1e-9
+    assert np.isfinite(tree["prior_predictive"]["X"]).all()
+    expected = np.square(semi_axes[:, 0]).sum(axis=-1)  # what rotations leave as it is, and VVV sums up from its columns
+    if family != "VEV":  # whose components have volumes besides
+        np.testing.assert_allclose(np.trace(tree["prior"]["covariances"].values[0, :, 0], axis1=-2, axis2=-1), expected)
+
+
 def test_the_draws_follow_the_priors(X):
     tree = bg.sample_prior(X, 2, priors=bg.Priors(concentration=2.0), draws=2000, seed=1)
     prior, priors = tree["prior"], bg.Priors(concentration=2.0).resolved(X, 2)
