@@ -14,7 +14,8 @@ from bayesgmm.kernels.density import compute_log_density
 from bayesgmm.model.build import _scales, assemble
 from bayesgmm.model.coordinates import constrain, covariances, log_jacobian
 from bayesgmm.model.native import Place, packed
-from bayesgmm.model.priors import SCALE_PARAMETERS, Priors
+from bayesgmm.model.priors import Priors
+from bayesgmm.model.scale_priors import SCALE_PARAMETERS
 from bayesgmm.model.specification import specify
 from bayesgmm.model.target import Target
 from bayesgmm.sampling.start import ChainStart

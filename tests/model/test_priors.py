@@ -7,7 +7,7 @@ from scipy import stats
 import bayesgmm as bg
 from bayesgmm.families import family_named
 from bayesgmm.model.coordinates import constrain, covariances, from_mixture, to_mixture
-from bayesgmm.model.priors import DEFAULT_SCALES, SCALE_PARAMETERS
+from bayesgmm.model.scale_priors import DEFAULT_SCALES, SCALE_PARAMETERS
 from tests.em.covariance_members import FOURTEEN
 from tests.problems import random_data, random_params
 
