@@ -123,10 +123,10 @@ def n_components_posterior(
     Notes
     -----
     p(K | X) is proportional to p(K) p(X | K), with p(X | K) from `log_evidence`. Evidence depends on the priors of the
-    components, on their widths above all: make them wider and fewer components win. ``gain_by_empty`` rests on another identity, by
-    which the evidence of one component fewer shows in how often one of K is empty; it is precise where components are often empty,
-    and useless (infinite, or with a large error) where they never are. It is NaN in families whose components are not independent
-    a priori, and where K - 1 was not asked for.
+    components, on their widths above all: make them wider and fewer components win. ``gain_by_empty`` rests on another identity,
+    by which the evidence of one component fewer shows in how often one of K is empty; it is precise where components are often
+    empty, and useless (infinite, or with a large error) where they never are. It is NaN in families whose components are not
+    independent a priori, and where K - 1 was not asked for.
     """
     dataset = validate(X)
     sizes = _checked_sizes(n_components)
