@@ -25,6 +25,9 @@ DRAWS_PER_COMPONENT = 10
 
 MOST_COMPONENTS = 12
 
+MOST_DRAWS = 2000
+"""That a proposal is fitted to, evenly spaced."""
+
 MAX_ITERATIONS = 100
 
 ROUNDS = 3
@@ -105,6 +108,8 @@ def fit_proposal(u: Array, orders: Orders, priors: ResolvedPriors, rng: np.rando
 
     By EM, which names the components of each draw as they are most probable in turn with fitting.
     """
+    chosen = np.linspace(0, len(u) - 1, min(len(u), MOST_DRAWS)).round().astype(int)
+    u, orders = u[chosen], orders[chosen]
     n_draws, size = u.shape
     weights = np.take_along_axis(_weights(u, priors), orders, axis=1)
     slots = np.argsort(weights.mean(axis=0), kind="stable")  # the last slot's weight is what the others leave: the largest one

@@ -115,7 +115,7 @@ def mass_of(
     whole = len(u) - len(u) % (2 * max(n_chains // 2, 1))
     pieces = u[:whole].reshape(2, max(n_chains // 2, 1), -1, u.shape[1])
     orders = orders_like(target, u[:whole], leading).reshape(*pieces.shape[:3], -1)
-    heights = np.array([target.log_density(point)[0] for point in u[:whole]]).reshape(pieces.shape[:3])
+    heights = target.log_densities(u[:whole]).reshape(pieces.shape[:3])
     estimates = []
     for half in (0, 1):
         fitted = pieces[1 - half].reshape(-1, u.shape[1])
@@ -125,7 +125,7 @@ def mass_of(
         if inside is not None:
             possible[possible] = inside(proposed[possible])
         log_p_of_q, log_q_of_q = np.full(PROPOSED, -np.inf), np.zeros(PROPOSED)
-        log_p_of_q[possible] = [target.log_density(point)[0] for point in proposed[possible]]
+        log_p_of_q[possible] = target.log_densities(proposed[possible])
         log_q_of_q[possible] = proposal.log_density(proposed[possible])
         estimates.append(bridge(heights[half], log_q, log_p_of_q, log_q_of_q))
     return mean_of(estimates)

@@ -154,27 +154,36 @@ def to_mixture(parameters: Parameters, structure: Structure) -> MixtureParams:
 
 def from_mixture(params: MixtureParams, structure: Structure) -> Parameters:
     """The parameters of a mixture that belongs to the family; of one that does not, of one near it."""
-    none = np.zeros(0)
-    trils, rotations = none, none
-    scales = params.scales
+    if structure.axes != "rotations":
+        return from_draws(params.weights, params.means, params.scale_trils, structure)
+    matrices, scales = _axes_near(structure.reference_axes, params, structure.own_axes)
+    rotations = inverse_cayley(structure.reference_axes.swapaxes(1, 2) @ matrices)
+    return _parted(params.weights, params.means, np.log(scales), np.zeros(0), rotations, structure)
+
+
+def from_draws(weights: Array, means: Array, scale_trils: Array, structure: Structure) -> Parameters:
+    """The same for any batch of mixtures, (..., K), (..., K, D), (..., K, D, D); not for families with rotations."""
+    scales = np.sqrt((scale_trils**2).sum(axis=-1))
+    trils = np.zeros(0)
     if structure.axes == "correlations":
-        trils = params.scale_trils / scales[:, :, None]
-        trils = trils if structure.own_axes else trils[:1]
-    elif structure.axes == "rotations":
-        matrices, scales = _axes_near(structure.reference_axes, params, structure.own_axes)
-        rotations = inverse_cayley(structure.reference_axes.swapaxes(1, 2) @ matrices)
-    log_scales = np.log(scales)
+        trils = scale_trils / scales[..., None]
+        trils = trils if structure.own_axes else trils[..., :1, :, :]
+    return _parted(weights, means, np.log(scales), trils, np.zeros(0), structure)
+
+
+def _parted(weights: Array, means: Array, log_scales: Array, trils: Array, rotations: Array, structure: Structure) -> Parameters:
+    """Parameters with ln s_kd (..., K, D) parted into what is shared and what is not."""
     if structure.equal_determinants:
-        log_scales = log_scales + relative_log_determinants(trils)[:, None]
-    shared = tuple(axis for axis, size in enumerate(structure.scales_shape) if size == 1)
+        log_scales = log_scales + relative_log_determinants(trils)[..., None]
+    shared = tuple(axis for axis, size in zip((-2, -1), structure.scales_shape, strict=True) if size == 1)
     common = log_scales.mean(axis=shared, keepdims=True) if shared else log_scales
-    rest = log_scales - common
+    rest, none = log_scales - common, np.zeros(0)
     return Parameters(
-        params.weights,
-        params.means,
+        weights,
+        means,
         np.exp(common),
-        rest.mean(axis=1) if structure.own_volumes else none,
-        rest - rest.mean(axis=1, keepdims=True) if structure.own_shapes else none,
+        rest.mean(axis=-1) if structure.own_volumes else none,
+        rest - rest.mean(axis=-1, keepdims=True) if structure.own_shapes else none,
         trils,
         rotations,
     )

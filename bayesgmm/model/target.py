@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.model.coordinates import constrain, from_mixture, to_mixture, unconstrain
+from bayesgmm.kernels.draws import log_likelihood_of_draws
+from bayesgmm.model.coordinates import constrain, covariances, from_draws, from_mixture, log_jacobian, to_mixture, unconstrain
 from bayesgmm.model.native import Place, log_density_of, native_model, packed
 from bayesgmm.model.priors import ResolvedPriors
 from bayesgmm.model.structure import Structure
@@ -37,6 +38,19 @@ class Target:
         """ln p(u | X) up to the evidence, and its gradient, at u (P,); -inf where it is not finite."""
         return log_density_of(self._packed, u)
 
+    def log_densities(self, u: Array) -> Array:
+        """`log_density` without gradient at many points u (S, P), shape (S,), in threads."""
+        structure = self.structure
+        parameters = constrain(u, structure)
+        recorded = covariances(parameters, structure) + np.diag(self.resolution**2 / 12)
+        try:
+            scale_trils = np.linalg.cholesky(recorded)
+        except np.linalg.LinAlgError:  # some covariance is singular in floating point
+            return np.array([self.log_density(point)[0] for point in u])
+        out = log_likelihood_of_draws(self.X, parameters.weights, parameters.means, scale_trils)
+        out += sum(self.priors.log_density(parameters).values()) + log_jacobian(parameters, structure)
+        return np.where(np.isfinite(out), out, -np.inf)
+
     def native_model(self, place: Place) -> Any:
         """The model for nutpie of a chain at a place; its draws are z in u = place.origin + place.metric z."""
         return native_model(self.X, self.priors, self.resolution, place)
@@ -44,6 +58,12 @@ class Target:
     def coordinates_of(self, params: MixtureParams) -> Array:
         """The coordinates (P,) of a mixture of the family."""
         return unconstrain(from_mixture(params, self.structure), self.structure)
+
+    def coordinates_of_draws(self, weights: Array, means: Array, scale_trils: Array) -> Array:
+        """The coordinates (S, P) of many mixtures (S, K), (S, K, D), (S, K, D, D)."""
+        if self.structure.axes == "rotations":
+            return np.array([self.coordinates_of(MixtureParams(*draw)) for draw in zip(weights, means, scale_trils, strict=True)])
+        return unconstrain(from_draws(weights, means, scale_trils, self.structure), self.structure)
 
     def mixture_at(self, u: Array) -> MixtureParams:
         """The mixture at u (P,); its covariances are those of the true values."""

@@ -48,7 +48,7 @@ class Exploration:
     @property
     def shares(self) -> Array:
         """Share of each region in the mass of all."""
-        return softmax([region.evidence.log_value for region in self.regions])
+        return softmax([region.evidence.log_value for region in self.regions]) if len(self.regions) > 1 else np.ones(1)
 
 
 def explore(target: Target, atlas: Atlas, rng: np.random.Generator, cores: int, progress: bool | None) -> Exploration:
@@ -59,7 +59,7 @@ def explore(target: Target, atlas: Atlas, rng: np.random.Generator, cores: int, 
     candidates = [place for place, share in enumerate(atlas.shares) if share >= MATTERS]
     size = target.structure.n_coordinates
     if len(candidates) == 1:
-        alone = Region((0,), Estimate(atlas.modes[0].log_mass, np.nan), np.zeros((0, size)))
+        alone = Region((0,), Estimate(np.nan, np.nan), np.zeros((0, size)))
         return Exploration(atlas, locator_of(target, atlas), (alone,))
     settings = NutsSettings(max(PILOT_DRAWS, 3 * size), PILOT_TUNE, cores, 0.9)
     starts = [start for place in candidates for start in chain_starts(target, atlas, PILOT_CHAINS, rng, (place,))]
@@ -75,12 +75,11 @@ def explore(target: Target, atlas: Atlas, rng: np.random.Generator, cores: int, 
     places = [locator.places(u) for u in raw.u]
     groups = merged_by_traffic(places, len(atlas.modes))
     joined, where = raw.u.reshape(-1, size), np.concatenate(places)
-    regions = []
-    for modes in groups:
-        inside = np.isin(where, modes)
-        if inside.sum() >= FEWEST_DRAWS:
-            regions.append(weighed(target, atlas, locator, Region(tuple(modes), Estimate(0.0, 0.0), joined[inside]), 2, rng))
-    regions = [region for region in regions if np.isfinite(region.evidence.log_value)]
+    found = [(tuple(modes), joined[np.isin(where, modes)]) for modes in groups]
+    regions = [Region(modes, Estimate(np.nan, np.nan), u) for modes, u in found if len(u) >= FEWEST_DRAWS]
+    if len(regions) > 1:
+        regions = [weighed(target, atlas, locator, region, PILOT_CHAINS, rng) for region in regions]
+        regions = [region for region in regions if np.isfinite(region.evidence.log_value)]
     return Exploration(atlas, locator, tuple(sorted(regions, key=lambda region: -region.evidence.log_value)))
 
 

@@ -19,7 +19,6 @@ from bayesgmm.model.priors import ResolvedPriors
 from bayesgmm.model.specification import Specification
 from bayesgmm.model.structure import structure_of
 from bayesgmm.model.target import Target
-from bayesgmm.params import MixtureParams
 from bayesgmm.posterior.schema import SAMPLE_DIMS, flat_draws, posterior_dataset, raw_posterior
 from bayesgmm.sampling.chains import visits_of
 from bayesgmm.sampling.combine import Whole
@@ -206,6 +205,4 @@ def exploration_of(tree: xr.DataTree, target: Target) -> Exploration:
 def coordinates_of_draws(tree: xr.DataTree, target: Target) -> Array:
     """The coordinates u (chain, draw, P) of the draws as sampled."""
     raw = raw_posterior(tree)
-    draws = flat_draws(raw)
-    shape = raw.sizes["chain"], raw.sizes["draw"]
-    return np.array([target.coordinates_of(MixtureParams(*draw)) for draw in zip(*draws, strict=True)]).reshape(*shape, -1)
+    return target.coordinates_of_draws(*flat_draws(raw)).reshape(raw.sizes["chain"], raw.sizes["draw"], -1)
