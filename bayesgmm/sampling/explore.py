@@ -27,6 +27,9 @@ PILOT_TUNE = 200
 FEWEST_DRAWS = 50
 """Of a region that short chains met."""
 
+LOST = 0.5
+"""Where more of the draws are far from every mode, as beside modes at scales of 0, modes say nothing, and all is one region."""
+
 
 @dataclass(frozen=True, eq=False)
 class Region:
@@ -73,8 +76,11 @@ def explore(target: Target, atlas: Atlas, rng: np.random.Generator, cores: int, 
     if len(atlas.modes) > len(locator.n_empty):
         locator = locator_of(target, atlas)
     places = [locator.places(u) for u in raw.u]
-    groups = merged_by_traffic(places, len(atlas.modes))
     joined, where = raw.u.reshape(-1, size), np.concatenate(places)
+    if (where == NOWHERE).mean() > LOST:
+        everything = Region(tuple(range(len(atlas.modes))), Estimate(np.nan, np.nan), joined)
+        return Exploration(atlas, locator, (everything,))
+    groups = merged_by_traffic(places, len(atlas.modes))
     found = [(tuple(modes), joined[np.isin(where, modes)]) for modes in groups]
     regions = [Region(modes, Estimate(np.nan, np.nan), u) for modes, u in found if len(u) >= FEWEST_DRAWS]
     if len(regions) > 1:
