@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 MAX_MODES = 10
 """EM optima that are followed to a mode of the posterior: those that promise the largest masses."""
 
-N_PARTITIONS = 8
+N_PARTITIONS = 24
 """Random partitions of the data that are followed where there is no EM fit."""
 
 RANGE = 200.0
@@ -189,7 +189,8 @@ def _partitions(target: Target, rng: np.random.Generator) -> Iterator[Candidate]
     location, scale = column_moments(dataset, None)
     sample = start_sample(dataset, None, rng)
     for i in range(N_PARTITIONS):
-        memberships = STARTS["k-means++"](sample, target.structure.n_components, rng)
+        kind = "random" if i % 2 else "k-means++"
+        memberships = STARTS[kind](sample, target.structure.n_components, rng)
         start = start_from_memberships(sample.scaled, memberships, MStep(family_named("EII")))
         if isinstance(start, MixtureParams):
             yield Candidate(start.affine(scale, location), f"random partition {i}")

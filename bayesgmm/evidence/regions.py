@@ -39,6 +39,9 @@ FAR = 300.0
 """Squared distance from a mode, in units of its normal approximation, beyond twice its expectation: draws on the way between
 modes of iris and crabs are 400 to 2000 away, draws of the widest modes of galaxies up to 290."""
 
+PIECES = 8
+"""Into which the draws of a region are cut, alternately for the proposal and for the bridge from it."""
+
 PROPOSED = 4000
 """Draws of each proposal."""
 
@@ -104,23 +107,22 @@ def merged_by_traffic(places: Sequence[Places], n_modes: int) -> list[list[int]]
     return linked(np.minimum(crossings, crossings.T) >= CROSSINGS)
 
 
-def mass_of(
-    target: Target, u: Array, n_chains: int, leading: MixtureParams, rng: np.random.Generator, inside: Inside | None = None
-) -> Estimate:
+def mass_of(target: Target, u: Array, leading: MixtureParams, rng: np.random.Generator, inside: Inside | None = None) -> Estimate:
     """ln of the integral of the posterior density over a region, from draws u (n, P) of it, chain after chain.
 
-    Each half of the draws is bridged from a proposal fitted to the other half. `leading` is a mixture of the region, like whose
-    components those of the draws are named at first; `inside` says whether points are of the region.
+    The draws are cut into pieces; those with even numbers are bridged from a proposal fitted to the others, and the other way
+    round. `leading` is a mixture of the region, like whose components those of the draws are named at first; `inside` says
+    whether points are of the region.
     """
-    whole = len(u) - len(u) % (2 * max(n_chains // 2, 1))
-    pieces = u[:whole].reshape(2, max(n_chains // 2, 1), -1, u.shape[1])
-    orders = orders_like(target, u[:whole], leading).reshape(*pieces.shape[:3], -1)
-    heights = target.log_densities(u[:whole]).reshape(pieces.shape[:3])
+    size = u.shape[1]
+    kept = u[: len(u) - len(u) % PIECES].reshape(PIECES, -1, size)
+    orders = orders_like(target, kept.reshape(-1, size), leading).reshape(*kept.shape[:2], -1)
+    heights = target.log_densities(kept.reshape(-1, size)).reshape(kept.shape[:2])
     estimates = []
-    for half in (0, 1):
-        fitted = pieces[1 - half].reshape(-1, u.shape[1])
-        proposal = fit_proposal(fitted, orders[1 - half].reshape(len(fitted), -1), target.priors, rng)
-        log_q = proposal.log_density(pieces[half].reshape(-1, u.shape[1])).reshape(heights[half].shape)
+    for half in (slice(0, None, 2), slice(1, None, 2)):
+        other = slice(1 - half.start, None, 2)
+        proposal = fit_proposal(kept[other].reshape(-1, size), np.concatenate(orders[other]), target.priors, rng)
+        log_q = proposal.log_density(kept[half].reshape(-1, size)).reshape(heights[half].shape)
         proposed, possible = proposal.draw(PROPOSED, rng)
         if inside is not None:
             possible[possible] = inside(proposed[possible])

@@ -78,7 +78,7 @@ def sample_whole(
         inside = [np.flatnonzero(np.isin(locator.places(u), region.modes)) for u in raw.u]
         if sum(map(len, inside)):
             more = np.concatenate([region.u, *(u[kept] for u, kept in zip(raw.u, inside, strict=True))])
-            regions.append(weighed(target, atlas, locator, replace(region, u=more), n_chains, rng))
+            regions.append(weighed(target, atlas, locator, replace(region, u=more), rng))
             pieces.append(_Piece(raw, inside))
         if raw.interrupted:
             break

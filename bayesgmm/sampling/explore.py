@@ -27,6 +27,9 @@ PILOT_TUNE = 200
 FEWEST_DRAWS = 50
 """Of a region that short chains met."""
 
+UNRELIABLE = 1.0
+"""Standard error of a log mass, in nats, above which draws are no sample of the region, and the modes' own masses are better."""
+
 LOST = 0.5
 """Where more of the draws are far from every mode, as beside modes at scales of 0, modes say nothing, and all is one region."""
 
@@ -84,20 +87,19 @@ def explore(target: Target, atlas: Atlas, rng: np.random.Generator, cores: int, 
     found = [(tuple(modes), joined[np.isin(where, modes)]) for modes in groups]
     regions = [Region(modes, Estimate(np.nan, np.nan), u) for modes, u in found if len(u) >= FEWEST_DRAWS]
     if len(regions) > 1:
-        regions = [weighed(target, atlas, locator, region, PILOT_CHAINS, rng) for region in regions]
-        regions = [region for region in regions if np.isfinite(region.evidence.log_value)]
+        regions = [weighed(target, atlas, locator, region, rng) for region in regions]
     return Exploration(atlas, locator, tuple(sorted(regions, key=lambda region: -region.evidence.log_value)))
 
 
-def weighed(target: Target, atlas: Atlas, locator: Locator, region: Region, n_chains: int, rng: np.random.Generator) -> Region:
-    """The region with its mass estimated from its draws; by its modes' own estimates where those are too few."""
-    n_draws, size = region.u.shape
-    if n_draws < 4 * size:
-        masses = [atlas.modes[place].log_mass for place in region.modes]
-        return replace(region, evidence=Estimate(float(np.logaddexp.reduce(masses)), np.nan))
-    leading = atlas.modes[region.modes[0]].params
-    evidence = mass_of(target, region.u, n_chains, leading, rng, lambda u: np.isin(locator.places(u), region.modes))
-    return replace(region, evidence=evidence)
+def weighed(target: Target, atlas: Atlas, locator: Locator, region: Region, rng: np.random.Generator) -> Region:
+    """The region with its mass estimated from its draws; by its modes' own estimates where those do not say it well."""
+    if len(region.u) >= 4 * region.u.shape[1]:
+        leading = atlas.modes[region.modes[0]].params
+        evidence = mass_of(target, region.u, leading, rng, lambda u: np.isin(locator.places(u), region.modes))
+        if evidence.standard_error < UNRELIABLE:
+            return replace(region, evidence=evidence)
+    masses = [atlas.modes[place].log_mass for place in region.modes]
+    return replace(region, evidence=Estimate(float(np.logaddexp.reduce(masses)), np.nan))
 
 
 def seeds_of(rng: np.random.Generator, n_chains: int) -> list[int]:

@@ -87,7 +87,7 @@ def _of_draws(tree: xr.DataTree, target: Target, rng: np.random.Generator) -> Es
         )
     modes = tree["modes"].to_dataset()
     leading = MixtureParams.from_covariances(*(modes[name].values[0] for name in ("weights", "means", "covariances")))
-    return mass_of(target, u.reshape(-1, size), n_chains, leading, rng)
+    return mass_of(target, u.reshape(-1, size), leading, rng)
 
 
 def _of_regions(tree: xr.DataTree) -> Estimate:
