@@ -21,6 +21,7 @@ from itertools import permutations
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
+import bayesgmm as bg
 from bayesgmm.evidence.atlas import Atlas, MappedMode, atlas_of, map_from
 from bayesgmm.evidence.laplace import ascend
 from bayesgmm.model.axes import draw_lkj_trils, lkj_log_constant
@@ -281,7 +282,7 @@ def with_components(target: Target, n_components: int) -> Target:
 def regions_of(target: Target, atlas: Atlas, rng: np.random.Generator) -> list[Region]:
     """A region for every mode of the atlas, those with empty components as modes of fewer, and for what those have beside."""
     coordinates, concentration, found = Coordinates(target), target.priors.concentration[0], {}
-    smaller = [make_atlas(with_components(target, size), None, rng) for size in range(1, target.structure.n_components)]
+    smaller = [_atlas_of_fewer(target, size, rng) for size in range(1, target.structure.n_components)]
     for mapped in [mapped for each in (atlas, *smaller) for mapped in each.modes]:
         params = mapped.params
         rows = params.weights * (len(target.X) + params.n_components * concentration) - concentration
@@ -294,6 +295,17 @@ def regions_of(target: Target, atlas: Atlas, rng: np.random.Generator) -> list[R
             found.setdefault(len(occupied), []).append(mapped)
     modes = {size: atlas_of(several, symmetric=True).modes for size, several in found.items()}
     return [Region(coordinates, size, mapped) for size, several in modes.items() for mapped in several]
+
+
+def _atlas_of_fewer(target: Target, n_components: int, rng: np.random.Generator) -> Atlas:
+    smaller, seed = with_components(target, n_components), rng.spawn(1)[0]
+    try:
+        em = bg.fit_em(
+            target.X, n_components, covariance=target.structure.family, resolution=target.resolution, seed=seed, progress=False
+        )
+    except bg.errors.FitError:  # too few rows
+        em = None
+    return make_atlas(smaller, em, rng)
 
 
 def annealed_log_evidence(

@@ -24,7 +24,13 @@ from bayesgmm.model.target import Target
 KINDS = ("inverse_gamma", "half_normal", "half_student_t", "log_normal")
 FAMILIES = ("VII", "VVI", "VVV")
 MOVES = 2
-"""Metropolis moves of every scale and correlation in a sweep."""
+"""Metropolis moves of every entry of a covariance in a sweep."""
+
+
+FEW = 20
+"""With fewer rows, runs are longer."""
+SETTLE = 200
+"""Sweeps of the parameters alone before labels that are given are first drawn anew."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +84,30 @@ def sequential_log_evidence(
 
 
 def _one_order(target, rng, n_sweeps, tune):
-    order = rng.permutation(len(target.X))
+    order = _far_apart(target.X, rng)
     state = _State(target, None, rng, order)
     total = 0.0
     for n in range(len(order)):
+        sweeps = n_sweeps * (1 + FEW // (n + 1))
         state.run(n, tune, tune + 1)
-        log_predictive = state.run(n, n_sweeps, n_sweeps + 1).log_predictive
-        total += logsumexp(log_predictive) - np.log(n_sweeps)
+        log_predictive = state.run(n, sweeps, sweeps + 1).log_predictive
+        total += logsumexp(log_predictive) - np.log(sweeps)
     return total
+
+
+def _far_apart(X, rng):
+    """An order in which the next row is, more or less, the farthest from those before.
+
+    Then no row is far from all that is known of, where its predictive density would rest on a few rare draws.
+    """
+    scaled = X / X.std(axis=0)
+    order = [int(rng.integers(len(X)))]
+    distance = np.full(len(X), np.inf)
+    while len(order) < len(X):
+        distance = np.minimum(distance, ((scaled - scaled[order[-1]]) ** 2).sum(axis=1))
+        distance[order[-1]] = -1.0
+        order.append(int(np.argmax((distance + 1e-9) * np.exp(0.5 * rng.standard_normal(len(X))))))
+    return np.array(order)
 
 
 class _State:
@@ -107,7 +129,8 @@ class _State:
         self.log_scales = np.tile(np.log(priors.scale_distribution.ppf(0.5)), (K, 1))
         self.axes = np.zeros((K, structure.n_pairs if structure.axes == "correlations" else 0))
         self.parameters = np.full(K, 1 / K), np.tile(priors.mean_loc, (K, 1)), np.zeros((K, D, D))
-        _allocated(self.X, len(X), self.labels, *self.parameters, self.log_scales, self.axes, self.prior, rng)
+        for _ in range(SETTLE):
+            _allocated(self.X, len(X), self.labels, *self.parameters, self.log_scales, self.axes, self.prior, rng)
 
     def run(self, n_rows, n_sweeps, thin):
         K, D, n_kept = len(self.log_scales), self.X.shape[1], n_sweeps // thin
@@ -264,11 +287,11 @@ def _log_prior(log_scales, axes, kind, scale_params, eta, n_features):
 
 
 @njit(cache=True)
-def _covariance(log_scales, axes, covariance):
-    """Sigma = diag(s) A A' diag(s), row i of A being (x_i, 1) divided by its length."""
-    D = len(covariance)
-    factor, at = np.zeros((D, D)), 0
-    for i in range(D):
+def _factor(log_scales, axes, factor):
+    """diag(s) A, row i of A being (x_i, 1) divided by its length."""
+    at = 0
+    factor[:] = 0.0
+    for i in range(len(factor)):
         squares = 1.0
         if len(axes):
             for j in range(i):
@@ -279,6 +302,14 @@ def _covariance(log_scales, axes, covariance):
         scale = np.exp(log_scales[i if len(log_scales) > 1 else 0]) / np.sqrt(squares)
         for j in range(i + 1):
             factor[i, j] *= scale
+
+
+@njit(cache=True)
+def _covariance(log_scales, axes, covariance):
+    """Sigma = diag(s) A A' diag(s)."""
+    D = len(covariance)
+    factor = np.empty((D, D))
+    _factor(log_scales, axes, factor)
     for i in range(D):
         for j in range(D):
             covariance[i, j] = 0.0
@@ -340,19 +371,48 @@ def _log_rows(log_scales, axes, n, centre, scatter, prior, work):
 
 @njit(cache=True)
 def _move(log_scales, axes, n, centre, scatter, prior, rng):
-    """Random-walk moves of one coordinate at a time, of widths from a tenth to ten times the usual one."""
-    work = np.empty((2, len(centre), len(centre)))
+    """Random-walk moves of one coordinate or column at a time, of widths from a tenth to ten times the usual one."""
+    D = len(centre)
+    work, new_scales, new_axes = np.empty((2, D, D)), log_scales.copy(), axes.copy()
     value = _log_rows(log_scales, axes, n, centre, scatter, prior, work)
-    for move in range(MOVES * (len(log_scales) + len(axes))):
-        at = move % (len(log_scales) + len(axes))
-        coordinates, place = (log_scales, at) if at < len(log_scales) else (axes, at - len(log_scales))
-        before = coordinates[place]
-        coordinates[place] = before + 2.4 / np.sqrt(n + 2.0) * np.exp(rng.standard_normal()) * rng.standard_normal()
-        new = _log_rows(log_scales, axes, n, centre, scatter, prior, work)
-        if np.log(rng.random()) < new - value:
-            value = new
+    for _ in range(MOVES):
+        for i in range(D if len(axes) else len(log_scales)):
+            for j in range(0 if len(axes) else i, i + 1):
+                step = 2.4 / np.sqrt(n + 2.0) * np.exp(rng.standard_normal()) * rng.standard_normal()
+                new_scales[:], new_axes[:] = log_scales, axes
+                log_volume = 0.0
+                if len(axes):
+                    log_volume = _add_columns(new_scales, new_axes, i, j, step, work[0])
+                else:
+                    new_scales[i] += step
+                new = _log_rows(new_scales, new_axes, n, centre, scatter, prior, work)
+                if np.log(rng.random()) < new - value + log_volume:
+                    value, log_scales[:], axes[:] = new, new_scales, new_axes
+
+
+@njit(cache=True)
+def _add_columns(log_scales, axes, i, j, step, factor):
+    """Add `step` times column i of the Cholesky factor to column j < i, or, where j is i, scale it by e^step.
+
+    These suit any correlations. Returns ln of the change of volume in ln s and x: d(row r of the factor) / d(ln s_r, x_r) is the
+    diagonal entry to the power r + 1, rows from 0, and only scaling changes it.
+    """
+    D = len(factor)
+    _factor(log_scales, axes, factor)
+    for row in range(i, D):
+        if i == j:
+            factor[row, i] *= np.exp(step)
         else:
-            coordinates[place] = before
+            factor[row, j] += step * factor[row, i]
+    at = 0
+    for row in range(D):
+        squares = factor[row, row] ** 2
+        for column in range(row):
+            squares += factor[row, column] ** 2
+            axes[at] = factor[row, column] / factor[row, row]
+            at += 1
+        log_scales[row] = 0.5 * np.log(squares)
+    return step * (D - 1 - 2 * i) if i == j else 0.0
 
 
 @njit(cache=True)
