@@ -1,7 +1,7 @@
 """Problems with two well separated modes whose masses are known: eight rows in four clumps at the corners of a rectangle, K = 2.
 
-Left against right and top against bottom are two groupings; a path from one to the other leads through groupings that hold next to
-nothing. All 2^8 allocations are summed (`exact`), so that the mass of each grouping, with all that is nearer to it than to the
+Left against right and top against bottom are two groupings; a path from one to the other leads through groupings that hold next
+to nothing. All 2^8 allocations are summed (`exact`), so that the mass of each grouping, with all that is nearer to it than to the
 other, is known.
 """
 
@@ -53,7 +53,7 @@ def separated_problem(rng: np.random.Generator, covariance: str = "VVI") -> Sepa
 
 def family_of_allocations(X: np.ndarray) -> np.ndarray:
     """Which of FAMILIES each allocation of exact's order is nearer to, by how many rows it places as the grouping does."""
-    sides = np.where(X > X.mean(axis=0), 1, -1)
+    sides = np.where(X.mean(axis=0) < X, 1, -1)
     member = exact._membership(2, len(X))
     agreement = abs((member[:, 0] - member[:, 1]) @ sides)
     return np.where(agreement[:, 0] > agreement[:, 1], 0, np.where(agreement[:, 0] < agreement[:, 1], 1, 2))
