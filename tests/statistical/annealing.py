@@ -10,7 +10,10 @@ q_m (p / q)^beta, beta from 0 to 1. Orders need no moves: q_m p / q is the share
 the order in which it is written, and every order has the same. The moves are Hamiltonian ones, by the slope of
 q_m^(1 - beta) p^beta: leapfrog steps by any slope that depends on the place alone keep volumes and can be reversed, and the
 acceptance uses the density. Particles are independent, so that the standard error is that of a mean. Where few particles carry
-the weight (`relative_ess` below a tenth or so) it is too small, and more temperatures are what helps.
+the weight (`relative_ess` below a tenth or so) it is too small.
+
+It finds what the moves reach from the regions. For the galaxies with three components it is 0.17 too low, with 1200 particles as
+with 500: an eighth of the posterior has a wide, light component in place of one of the clusters, which no region is near to.
 """
 
 from dataclasses import dataclass
@@ -24,7 +27,7 @@ from bayesgmm.evidence.laplace import ascend
 from bayesgmm.model.target import Target
 from tests.statistical.regions import Region, log_mixture, regions_of
 
-LEAST = 0.02
+LEAST = 0.05
 """Least weight of a region in q."""
 ACCEPT = 0.8
 SMALL_MOVES = 0.2
@@ -71,7 +74,7 @@ def annealed_log_evidence(
     log_v = _floored(np.array([region.log_mass for region in regions]))
     pilots = [_pilot(target, regions, log_v, m, rng, n_pilots, n_temperatures, n_steps) for m in range(len(regions))]
     log_v = _floored(log_v + np.array([value for value, _, _ in pilots]))
-    counts = np.maximum(32, n_particles * (0.25 / len(regions) + 0.75 * np.exp(log_v))).astype(int)
+    counts = np.maximum(32, n_particles * (0.5 / len(regions) + 0.5 * np.exp(log_v))).astype(int)
     particles, log_weights, acceptances = [], [], []
     for m, (_, temperatures, step) in enumerate(pilots):
         u, log_weight, accepted = anneal(target, regions, log_v, m, temperatures, step, rng, counts[m], n_steps)
