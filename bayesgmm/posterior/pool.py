@@ -45,8 +45,8 @@ def chain_weights(tree: xr.DataTree, *, method: Literal["stacking", "evidence"] 
     method : "stacking" or "evidence"
         "stacking": the mixture of the groups' predictive distributions that predicts rows left out best, by Pareto-smoothed
         importance sampling (Yao, Vehtari and Gelman 2022, section 2). Weights for prediction: they are no posterior
-        probabilities. "evidence": the share of the posterior that the modes each group is in hold, by Laplace's
-        estimate, from the tree's `modes` and where its `visited` found the chains, or the structures of their draws without it.
+        probabilities. "evidence": the share of the posterior that the modes each group is in hold, as estimated,
+        from the tree's `modes` and where its `visited` found the chains, or the structures of their draws without it.
 
     Returns
     -------

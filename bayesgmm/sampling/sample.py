@@ -85,10 +85,14 @@ def sample(
         resolution), `modes` and `em`. Its attributes give the seed, versions, priors in words, where each chain started, and
         `problems`, the sentences of the warning, if any.
 
-        `modes` is the atlas of the posterior: distinct modes, largest first, with Laplace's estimate of the log evidence of each
-        and its share of their sum, the mode that each chain `started_in`, and `visited`, the mode uphill from some draws of each
-        chain (-1 where the search failed). A mode stands for its copies in all orders of the components; where the prior's
-        concentrations differ, each order is a mode of its own.
+        `modes` is the atlas of the posterior: its distinct modes with their estimated ``log_evidence``, ``share``, the number
+        of EM starts that led there, the ``region`` that they are in (-1: no chains were there), the mode that each chain
+        `started_in`, and `visited`, the modes that some draws of each chain are in (-1: far from all). A mode stands for its
+        copies in all orders of the components; where the prior's concentrations differ, each order is a mode of its own.
+
+        `regions` is there where the draws are of several regions between which chains do not travel: the ``log_evidence`` of each
+        with its ``standard_error``, its ``share`` of every chain with its ``share_error``, and the region of every draw,
+        ``of_draw``.
 
     Warns
     -----
@@ -105,11 +109,14 @@ def sample(
 
     Notes
     -----
-    Each EM optimum is followed to the mode of the posterior beside it. Chains are shared out among the modes by Laplace's
-    estimate of their mass; each starts at a draw from the normal approximation there and works, with "auto", in coordinates in
-    which that approximation is standard normal, on top of which nutpie adapts. If EM finds no optimum because every start
-    collapses, the modes are those beside random partitions and the tree has no `em` group. Ctrl-C returns the draws made by then,
-    marked ``interrupted`` in the attributes; chains with less than half the draws of the longest are left out. (PyMC's own NUTS
+    EM optima, of fewer components too, are followed to the modes of the posterior beside them. Short chains from every mode
+    with at least 0.1% of the posterior, as estimated, show between which of them chains travel; the mass of each region is
+    estimated by bridge sampling (see `log_evidence`), and each chain consists of draws of all regions in proportion to their
+    masses, those of a region in the order in which they were made. Where one region has all, its chains are shared out among
+    its modes. Chains start at draws from the normal approximation of their mode and work, with "auto", in coordinates in which
+    that approximation is standard normal, on top of which nutpie adapts. If EM finds no optimum because every start collapses,
+    the modes are those beside random partitions and the tree has no `em` group. Ctrl-C returns the draws made by then, marked
+    ``interrupted`` in the attributes; chains with less than half the draws of the longest are left out. (PyMC's own NUTS
     handles Ctrl-C itself.)
     """
     specification = specify(X, em_or_n_components, covariance, priors, resolution)
