@@ -1,8 +1,8 @@
 """Claim: posteriors of several modes take seconds on two cores.
 
-The atlas of iris, K = 3, under 1 s, of crabs, K = 4, under 3 s; the whole for iris, K = 3 (EM, atlas, exploration, chains in every
-region, evidence), under 15 s; p(K | X) of the galaxies for K = 1 to 7 under 60 s. Full covariances, default priors, 4 chains of
-1000 draws. Compiled code is warm: everything is run once before.
+The atlas of iris, K = 3, under 1 s, of crabs, K = 4, under 3 s; the whole for iris, K = 3 (EM, atlas, exploration, chains in
+every region, evidence), under 15 s; p(K | X) of the galaxies for K = 1 to 7 under 60 s. Full covariances, default priors, 4
+chains of 1000 draws. Compiled code is warm: everything is run once before.
 Run: uv run python benchmarks/several_modes_take_seconds.py
 """
 

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 import bayesgmm as bg
+from bayesgmm.evidence.chart import make_atlas
 from bayesgmm.model.specification import specify
-from bayesgmm.sampling.start import make_atlas
+from tests.data_sets import data_set
 from tests.statistical.annealing import annealed_log_evidence, mode_shares
 from tests.statistical.gibbs import gibbs_run, log_evidence_step, sequential_log_evidence
 
@@ -24,16 +24,6 @@ RESULTS = REFERENCE / "evidence_long_runs.json"
 N_ORDERS, SEQUENTIAL_SWEEPS = 12, 4000
 N_RUNS, SWEEPS = 8, 150_000
 N_PARTICLES, N_TEMPERATURES = 800, 60
-
-
-def load(name: str) -> np.ndarray:
-    """iris, faithful, galaxies, and acidity; crabs from a table with the columns FL, RW, CL, CW and BD, given by its path."""
-    if name == "acidity":
-        return np.array(json.loads((REFERENCE / "relabel_acidity.json").read_text())["x"])[:, None]
-    if name.endswith("crabs.csv"):
-        return pd.read_csv(name)[["FL", "RW", "CL", "CW", "BD"]].to_numpy()
-    loaders = {"iris": bg.load_iris, "faithful": bg.load_faithful, "galaxies": bg.load_galaxies}
-    return loaders[name]().select_dtypes("number").to_numpy()
 
 
 def by_gibbs(X: np.ndarray, n_components: int) -> dict:
@@ -76,10 +66,10 @@ def by_annealing(X: np.ndarray, n_components: int) -> dict:
 def main(names: list[str]) -> None:
     for name in names:
         data, n_components, method = name.rsplit("-", 2)
-        measured = {"gibbs": by_gibbs, "annealing": by_annealing}[method](load(data), int(n_components))
+        measured = {"gibbs": by_gibbs, "annealing": by_annealing}[method](data_set(data), int(n_components))
         print(name, measured, flush=True)
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        results.setdefault(Path(data).stem, {}).setdefault(n_components, {})[method] = measured
+        results.setdefault(data, {}).setdefault(n_components, {})[method] = measured
         RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
 

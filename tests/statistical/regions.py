@@ -12,14 +12,17 @@ from scipy.special import gammaln, logsumexp
 
 import bayesgmm as bg
 from bayesgmm.evidence.atlas import Atlas, MappedMode, atlas_of, map_from
+from bayesgmm.evidence.chart import make_atlas
 from bayesgmm.model.axes import draw_lkj_trils, lkj_log_constant
 from bayesgmm.model.structure import structure_of
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
-from bayesgmm.sampling.start import make_atlas
 
 FAMILIES = ("VII", "VVI", "VVV", "EII", "EEI", "EEE")
 """Each parameter belongs to one component or to all alike."""
+HOPELESS = 15.0
+"""Modes whose mass is smaller than the largest by e to this power begin no region."""
+
 EMPTY = 0.5
 """A component with fewer rows than this at the mode, where those of the prior are taken off, follows its prior."""
 BATCH = 4_000_000
@@ -253,7 +256,7 @@ def regions_of(target: Target, atlas: Atlas, rng: np.random.Generator) -> list[R
     """A region for every mode of the atlas, those with empty components as modes of fewer, and for what those have beside."""
     coordinates, concentration, found = Coordinates(target), target.priors.concentration[0], {}
     smaller = [_atlas_of_fewer(target, size, rng) for size in range(1, target.structure.n_components)]
-    for mapped in [mapped for each in (atlas, *smaller) for mapped in each.modes]:
+    for mapped in [mapped for each in (atlas, *smaller) for mapped in _full_modes(each)]:
         params = mapped.params
         rows = params.weights * (len(target.X) + params.n_components * concentration) - concentration
         occupied = np.flatnonzero(rows > EMPTY)
@@ -265,6 +268,13 @@ def regions_of(target: Target, atlas: Atlas, rng: np.random.Generator) -> list[R
             found.setdefault(len(occupied), []).append(mapped)
     modes = {size: atlas_of(several, symmetric=True).modes for size, several in found.items()}
     return [Region(coordinates, size, mapped) for size, several in modes.items() for mapped in several]
+
+
+def _full_modes(atlas: Atlas) -> list[MappedMode]:
+    """Modes of an atlas without empty components that are not hopelessly small."""
+    full = [mapped for mapped in atlas.modes if not mapped.n_empty]
+    largest = max((mapped.log_mass for mapped in full), default=0.0)
+    return [mapped for mapped in full if mapped.log_mass > largest - HOPELESS]
 
 
 def _atlas_of_fewer(target: Target, n_components: int, rng: np.random.Generator) -> Atlas:

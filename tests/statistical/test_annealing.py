@@ -5,10 +5,10 @@ import pytest
 from scipy import stats
 
 from bayesgmm.evidence.atlas import atlas_of, map_from
+from bayesgmm.evidence.chart import make_atlas
 from bayesgmm.kernels.draws import responsibilities_of_draws
 from bayesgmm.model.specification import specify
 from bayesgmm.params import MixtureParams
-from bayesgmm.sampling.start import make_atlas
 from tests.statistical.annealing import annealed_log_evidence, mode_shares
 from tests.statistical.exact import random_problem, solve
 from tests.statistical.regions import FAMILIES, log_mixture, regions_of
