@@ -5,16 +5,20 @@ import pandas as pd
 import xarray as xr
 
 from bayesgmm.compare.calibration import Calibration
+from bayesgmm.compare.regions import modes_without_draws, region_table
 from bayesgmm.data.dataset import count_of
 from bayesgmm.em.result import EMResult
 from bayesgmm.em.run import EMStatus
 from bayesgmm.params import Array
 from bayesgmm.posterior.diagnose import Diagnosis
+from bayesgmm.posterior.schema import resolution_of
 
 CLOSE_SHIFT = 0.5
 FAR_SHIFT = 1.0
 UNCERTAIN_MEMBERSHIP = 0.9
 LISTED = 5
+NOTICEABLE = 0.01
+"""Share of the posterior from which on a mode without draws is worth a sentence."""
 
 
 def write_findings(
@@ -24,17 +28,16 @@ def write_findings(
     memberships: xr.Dataset,
     predictive: pd.DataFrame,
     known: Calibration | None,
-    resolution: Array,
+    tree: xr.DataTree,
 ) -> tuple[str, ...]:
-    """Sentences on convergence, optima, parameters, memberships, prediction and known labels, in this order.
-
-    `resolution` (D,) is the posterior's.
-    """
+    """Sentences on convergence, regions, optima, parameters, memberships, prediction and known labels, in this order."""
     findings = [
         _on_convergence(diagnosis),
+        *_on_regions(tree),
+        *_on_modes_without_draws(tree),
         _on_optima(em),
         _on_parameters(parameters),
-        *_on_resolution(em, resolution),
+        *_on_resolution(em, resolution_of(tree)),
         *_on_bounds(parameters),
         _on_labels(memberships),
         _on_uncertainty(memberships),
@@ -49,6 +52,47 @@ def _on_convergence(diagnosis: Diagnosis) -> str:
     remarks = [f" {remark[0].upper()}{remark[1:]}." for remark in diagnosis.remarks]
     care = "" if diagnosis.ok else "Read the posterior with care. "
     return "".join([care, diagnosis.verdict, *remarks])
+
+
+def _on_regions(tree: xr.DataTree) -> list[str]:
+    table = region_table(tree)
+    if table is None:
+        return []
+    decimals = _decimals(table["share_error"].max())
+    shares = _joined([f"{value:.{decimals}%}" for value in table["share"]])
+    errors = [f"{value:.{decimals}%}" for value in table["share_error"]]
+    error = f"standard error {errors[0]}" if len(set(errors)) == 1 else f"standard errors {_joined(errors)}"
+    if table["standard_error"].isna().any():
+        error += ", without those of regions with too few draws to measure"
+    weights = "; ".join(_spaced(weights) for weights in table["weights"])
+    off = (table["of_draws"] - table["share"]).abs().max() > NOTICEABLE
+    draws = f"of the draws, they have {_joined([f'{v:.1%}' for v in table['of_draws']])}" if off else "the draws are in proportion"
+    return [
+        f"The posterior has {len(table)} regions that chains do not travel between: by bridge sampling they hold {shares} of it "
+        f"({error}), and {draws}. The weights of their leading modes are {weights}. R-hat judges chains within the regions; how "
+        "sure the proportions are, the standard error says."
+    ]
+
+
+def _on_modes_without_draws(tree: xr.DataTree) -> list[str]:
+    table = modes_without_draws(tree, NOTICEABLE)
+    if table.empty:
+        return []
+    each = _listed([f"mode {place} (weights {_spaced(row['weights'])}) {row['share']:.1%}" for place, row in table.iterrows()])
+    return [f"No draws are of modes that hold a noticeable share of the posterior, by Laplace's estimate: {each}."]
+
+
+def _decimals(error: float) -> int:
+    """Of a percentage, so that its standard error has one significant digit; one decimal at least, four at most."""
+    return int(np.clip(-np.floor(np.log10(100 * error)), 1, 4)) if error > 0 else 1
+
+
+def _spaced(weights: tuple[float, ...]) -> str:
+    return " ".join(f"{weight:.2f}" for weight in weights[:12])
+
+
+def _joined(texts: list[str]) -> str:
+    return " and ".join([", ".join(texts[:-1]), texts[-1]])
 
 
 def _on_optima(em: EMResult) -> str:

@@ -25,7 +25,7 @@ class ModesData:
     place: NDArray[np.intp]  # (chain, draw)
     n_draws: int
     share: Array  # (structure,): of the draws, with those that are none of the table last, if there are such
-    evidence: Array  # (structure,): of the posterior by Laplace's estimate; NaN if unknown
+    evidence: Array  # (structure,): of the posterior, by evidence; NaN if unknown
     descriptions: tuple[str, ...]
     n_structures: int
 
@@ -52,7 +52,8 @@ def plot_modes(diagnosis: Diagnosis, *, figure_data: bool = False) -> Figure | M
     """One strip per chain, coloured by how each draw groups the rows; below, the share of each grouping.
 
     Strips of one colour each are chains in one mode; different colours in different chains are chains that are stuck; mixed
-    colours are chains that travel. Switched labels do not show: permutations of one grouping have one colour.
+    colours are chains that travel, or draws of several regions that `sample` put together in proportion, in random order.
+    Switched labels do not show: permutations of one grouping have one colour.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ def _draw_shares(axes: Axes, data: ModesData) -> None:
     axes.barh(places - 0.1, 100 * data.share, 0.34, color=colours)
     known = np.isfinite(data.evidence)
     if known.any():
-        axes.plot(100 * data.evidence[known], places[known] - 0.1, "D", mfc="white", mec=INK, ms=5, label="by evidence (Laplace)")
+        axes.plot(100 * data.evidence[known], places[known] - 0.1, "D", mfc="white", mec=INK, ms=5, label="by evidence")
         axes.legend(loc="lower right")
     for place, description in enumerate(data.descriptions):
         axes.text(0.5, place + 0.3, short_label(description, 70), fontsize=8, color=MUTED, va="center")

@@ -29,7 +29,7 @@ class Condition(Enum):
     SLOW = "the draws move too slowly, or travel between modes too rarely, for the chains to agree"
     SHORT = "the chains move well or agree already, but there are too few effective draws"
     SWITCHED = "labels switched, which is no failure: relabelling puts them in order"
-    SEVERAL = "chains visit more than one grouping of the rows: component-wise summaries mix them"
+    SEVERAL = "the draws group the rows in more than one way: component-wise summaries mix them"
     EMPTY = "a component holds fewer than two expected rows: there it follows the prior"
     COINCIDING = "two components all but coincide"
     COLLAPSED = "a component is far narrower than the data in some direction"
@@ -113,7 +113,7 @@ def reason(
         case Condition.SLOW:
             passages = structures.passages
             travels = (
-                f" (chains went from one structure to another {int(passages.min())} to {int(passages.max())} times each)"
+                f" (the structure changes {int(passages.min())} to {int(passages.max())} times along each chain)"
                 if len(structures.table) > 1 and passages.any()
                 else ""
             )

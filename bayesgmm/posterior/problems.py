@@ -71,7 +71,8 @@ def _of_negligible_modes(modes: xr.Dataset) -> list[str]:
     """Draws where next to nothing of the posterior is."""
     visited = modes["visited"].transpose("chain", "check").values
     share = modes["share"].values
-    negligible = np.isin(visited, np.flatnonzero(share < NEGLIGIBLE))
+    sampled = modes["region"].values >= 0 if "region" in modes else np.zeros(len(share), dtype=bool)  # chains found their share
+    negligible = np.isin(visited, np.flatnonzero((share < NEGLIGIBLE) & ~sampled))
     met = np.unique(visited[negligible])
     came_back = negligible[:, :-1] & ~negligible[:, 1:] & (visited[:, 1:] >= 0)  # then Laplace understates them
     if negligible.mean() < NOTABLE or share[met].sum() >= NEGLIGIBLE or came_back.any():
@@ -85,12 +86,16 @@ def _of_negligible_modes(modes: xr.Dataset) -> list[str]:
 
 
 def chains_apart(tree: xr.DataTree) -> list[str]:
-    """Chains that stay in different modes of the tree's atlas, as the few draws looked at say; empty if they travel."""
+    """Chains that stay in different modes of the tree's atlas, as the few draws looked at say; empty if they travel.
+
+    Empty, too, if every chain was put together of draws of several regions, in their proportions.
+    """
     modes = tree["modes"].to_dataset() if "modes" in tree.children else xr.Dataset()
-    if "visited" not in modes:
+    if "visited" not in modes or "regions" in tree.children:
         return []
     visited = modes["visited"].transpose("chain", "check").values
-    regions = _regions([set(row[row >= 0].tolist()) for row in visited])
+    travelled = np.flatnonzero(modes["region"].values == 0).tolist() if "region" in modes else []
+    regions = _regions([set(row[row >= 0].tolist()) for row in visited], set(travelled))
     if len(regions) == 1 or not regions:
         return []
     where = "; ".join(f"{named_chains(chains, 0)} in {_named_modes(places, modes)}" for places, chains in regions)
@@ -107,10 +112,14 @@ def _of_frozen(tree: xr.DataTree) -> list[str]:
     return [f"{named_chains(chains, len(still))} did not move: all draws are equal"] if chains.size else []
 
 
-def _regions(visits: list[set[int]]) -> list[tuple[list[int], list[int]]]:
-    """Modes that chains travel between, and the chains that are there: chains that met one mode are in one region."""
+def _regions(visits: list[set[int]], travelled: set[int]) -> list[tuple[list[int], list[int]]]:
+    """Modes that chains travel between, and the chains that are there.
+
+    Chains that met one mode are in one region, or modes between which others `travelled`.
+    """
     somewhere = [chain for chain, places in enumerate(visits) if places]
-    met = np.array([[bool(visits[a] & visits[b]) for b in somewhere] for a in somewhere]).reshape(len(somewhere), -1)
+    wide = [places | travelled if places & travelled else places for places in visits]
+    met = np.array([[bool(wide[a] & wide[b]) for b in somewhere] for a in somewhere]).reshape(len(somewhere), -1)
     regions = [[somewhere[i] for i in group] for group in linked(met)] if somewhere else []
     return [(sorted(set().union(*(visits[chain] for chain in chains))), chains) for chains in regions]
 

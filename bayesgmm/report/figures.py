@@ -28,6 +28,11 @@ def report_figures(comparison: Comparison) -> dict[str, ReportFigure]:
     """Every figure of the report by name."""
     level = f"{comparison.ci_prob:.0%}"
     one_feature = comparison.em.params.n_features == 1
+    mixed = (
+        "Draws of several regions are in random order: mixed colours do not mean that chains travel."
+        if "regions" in comparison.tree.children
+        else "Chains of one colour each are stuck, mixed colours travel."
+    )
     drawn = (
         (
             "density",
@@ -80,7 +85,7 @@ def report_figures(comparison: Comparison) -> dict[str, ReportFigure]:
             plot_modes(comparison.diagnosis),
             "Groupings of the rows along the chains",
             "One strip per chain, coloured by the grouping of each draw; grey has none of those below. Bars: share of the draws; "
-            "diamonds: share of the posterior by evidence. Chains of one colour each are stuck, mixed colours travel.",
+            f"diamonds: share of the posterior by evidence. {mixed}",
         ),
     )
     return {

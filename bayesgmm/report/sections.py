@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bayesgmm.compare.comparison import Comparison
+from bayesgmm.compare.regions import mode_table, region_table
 from bayesgmm.em.result import EMResult
 from bayesgmm.plots.geometry import most_separated
 from bayesgmm.plots.style import short_label
@@ -20,6 +21,7 @@ MAX_UNCERTAIN_ROWS = 10
 MAX_VALUE_COLUMNS = 3
 MAX_WORST_PARAMETERS = 8
 MAX_SENTENCE = 1000
+MAX_MODES = 12
 KIND_TITLES = {
     "weights": "Weights: the share of each component",
     "means": "Means",
@@ -172,6 +174,59 @@ def structures_table(diagnosis: Diagnosis) -> Table | None:
     rows += [Row((MISSING, f"{rest:.1f}%", MISSING, MISSING, "none of these"))] if rest > 0 else []
     columns = (Column("grouping"), Column("of the draws"), Column("by evidence"), Column("weights"), Column("description", False))
     return single_group("Groupings of the rows among the draws", columns, rows)
+
+
+def regions_table(comparison: Comparison) -> Table | None:
+    """The regions that the draws were put together from; None if there is one."""
+    table = region_table(comparison.tree)
+    if table is None:
+        return None
+    rows = [
+        Row(
+            (
+                str(region),
+                _share(row["share"]),
+                _share(row["share_error"]) if math.isfinite(row["standard_error"]) else MISSING,
+                fixed(row["log_evidence"], 2),
+                significant(row["standard_error"], 2),
+                f"{100 * row['of_draws']:.1f}%",
+                ", ".join(f"{weight:.2f}" for weight in row["weights"][:12]),
+            )
+        )
+        for region, row in table.iterrows()
+    ]
+    titles = ("region", "of the posterior", "standard error", "log evidence", "standard error", "of the draws", "weights")
+    return single_group("Regions of the posterior", tuple(Column(title) for title in titles), rows)
+
+
+def atlas_table(comparison: Comparison) -> Table | None:
+    """The modes of the posterior that the tree knows of, the largest first; None if there is one."""
+    table = mode_table(comparison.tree)
+    if table is None:
+        return None
+    ordered = table.sort_values("share", ascending=False, kind="stable")
+    rows = [
+        Row(
+            (
+                str(mode),
+                _share(row["share"]),
+                str(row["region"]) if row["region"] >= 0 else MISSING,
+                count(row["starts"]),
+                ", ".join(f"{weight:.2f}" for weight in row["weights"][:12]),
+                short_label(row["description"], 200),
+            )
+        )
+        for mode, row in ordered.iloc[:MAX_MODES].iterrows()
+    ]
+    rest = ordered["share"].iloc[MAX_MODES:]
+    more = f"{len(rest)} smaller ones"
+    rows += [Row((MISSING, _share(float(rest.sum())), MISSING, MISSING, MISSING, more))] if len(rest) else []
+    titles = ("mode", "of the posterior", "region", "EM starts", "weights", "description")
+    return single_group("Modes of the posterior", tuple(Column(title, title != "description") for title in titles), rows)
+
+
+def _share(value: float) -> str:
+    return "<0.0001%" if 0 < value < 1e-6 else f"{significant(100 * value, 4 if value >= 0.1 else 2)}%"
 
 
 def sampler_facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:

@@ -1,0 +1,69 @@
+"""The regions that the draws of a tree were put together from, and the modes of its posterior, as tables."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesgmm.params import MixtureParams
+from bayesgmm.posterior.groupings import describe
+from bayesgmm.posterior.schema import observed_matrix, resolution_of
+from bayesgmm.posterior.structures import grouping_of
+
+NOWHERE = -1
+"""Region of a mode in which no chain was."""
+
+
+def region_table(tree: xr.DataTree) -> pd.DataFrame | None:
+    """One row per region, largest first; None where the draws are of one.
+
+    ``share`` of the posterior and its ``share_error``, ``log_evidence`` and its ``standard_error`` (nats, NaN where it could not
+    be measured), ``of_draws`` (share of the draws), ``modes`` (their places), and the sorted ``weights`` of the leading one.
+    """
+    if "regions" not in tree.children or "modes" not in tree.children:
+        return None
+    regions, modes = tree["regions"].to_dataset(), tree["modes"].to_dataset()
+    places = [np.flatnonzero(modes["region"].values == region) for region in regions["region"].values]
+    of_draw = regions["of_draw"].values
+    table = regions[["share", "share_error", "log_evidence", "standard_error"]].to_dataframe()
+    table["of_draws"] = [float((of_draw == region).mean()) for region in regions["region"].values]
+    table["modes"] = [tuple(members.tolist()) for members in places]
+    table["weights"] = [_sorted_weights(modes, int(members[0])) for members in places]
+    return table
+
+
+def mode_table(tree: xr.DataTree) -> pd.DataFrame | None:
+    """One row per mode, in the order of the tree's `modes`; None where there is one, or the tree was not made by `sample`.
+
+    ``share`` of the posterior, ``region`` (-1: no chain was there), EM ``starts`` that led there, sorted ``weights``, ``origin``,
+    and a ``description`` against the first.
+    """
+    modes = tree["modes"].to_dataset() if "modes" in tree.children else xr.Dataset()
+    if not {"region", "n_starts", "origin", "covariances"} <= set(modes) or modes.sizes["mode"] == 1:
+        return None
+    X, resolution = observed_matrix(tree), resolution_of(tree)
+    arrays = zip(*(modes[name].values for name in ("weights", "means", "covariances")), strict=True)
+    groupings = [grouping_of(X, MixtureParams.from_covariances(*mode).recorded(resolution)) for mode in arrays]
+    return pd.DataFrame(
+        {
+            "share": modes["share"].values,
+            "region": modes["region"].values,
+            "starts": modes["n_starts"].values,
+            "weights": [_sorted_weights(modes, place) for place in range(len(groupings))],
+            "origin": modes["origin"].values.astype(object),
+            "description": ["the first", *(describe(grouping, groupings[0]) for grouping in groupings[1:])],
+        }
+    ).rename_axis("mode")
+
+
+def modes_without_draws(tree: xr.DataTree, least: float) -> pd.DataFrame:
+    """``share`` and ``weights`` of the modes that hold so much of the posterior and that no chain was in."""
+    modes = tree["modes"].to_dataset() if "modes" in tree.children else xr.Dataset()
+    if not {"region", "visited", "share", "weights"} <= set(modes):
+        return pd.DataFrame({"share": [], "weights": []})
+    share, place = modes["share"].values, np.arange(modes.sizes["mode"])
+    chosen = place[(share >= least) & (modes["region"].values == NOWHERE) & ~np.isin(place, modes["visited"].values)]
+    return pd.DataFrame({"share": share[chosen], "weights": [_sorted_weights(modes, int(p)) for p in chosen]}, index=chosen)
+
+
+def _sorted_weights(modes: xr.Dataset, place: int) -> tuple[float, ...]:
+    return tuple(np.sort(modes["weights"].values[place])[::-1].tolist())
