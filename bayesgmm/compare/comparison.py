@@ -17,7 +17,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.posterior.assignments import memberships_of
 from bayesgmm.posterior.diagnose import Diagnosis, diagnose
 from bayesgmm.posterior.relabel import em_order, relabel
-from bayesgmm.posterior.schema import em_of, group, observed_matrix, with_derived, with_groups, with_log_likelihood
+from bayesgmm.posterior.schema import em_of, group, observed_matrix, resolution_of, with_derived, with_groups, with_log_likelihood
 
 DEFAULT_CI_PROB = 0.95
 
@@ -101,7 +101,7 @@ def compare(em: EMResult, tree: xr.DataTree, *, ci_prob: float = DEFAULT_CI_PROB
     memberships = memberships_of(tree, observed_matrix(tree), ci_prob)  # the diagnosis says if chains do not mix
     predictive = predictive_table(em, tree)
     known = _calibration(tree, memberships)
-    findings = write_findings(em, diagnosis, table, memberships, predictive, known, tree)
+    findings = write_findings(em, diagnosis, table, memberships, predictive, known, resolution_of(tree), tree)
     return Comparison(em, tree, diagnosis, table, memberships, predictive, known, findings, ci_prob)
 
 

@@ -11,7 +11,6 @@ from bayesgmm.em.result import EMResult
 from bayesgmm.em.run import EMStatus
 from bayesgmm.params import Array
 from bayesgmm.posterior.diagnose import Diagnosis
-from bayesgmm.posterior.schema import resolution_of
 
 CLOSE_SHIFT = 0.5
 FAR_SHIFT = 1.0
@@ -28,16 +27,20 @@ def write_findings(
     memberships: xr.Dataset,
     predictive: pd.DataFrame,
     known: Calibration | None,
+    resolution: Array,
     tree: xr.DataTree,
 ) -> tuple[str, ...]:
-    """Sentences on convergence, regions, optima, parameters, memberships, prediction and known labels, in this order."""
+    """Sentences on convergence, regions, optima, parameters, memberships, prediction and known labels, in this order.
+
+    `resolution` (D,) is that of `tree`, the posterior.
+    """
     findings = [
         _on_convergence(diagnosis),
         *_on_regions(tree),
         *_on_modes_without_draws(tree),
         _on_optima(em),
         _on_parameters(parameters),
-        *_on_resolution(em, resolution_of(tree)),
+        *_on_resolution(em, resolution),
         *_on_bounds(parameters),
         _on_labels(memberships),
         _on_uncertainty(memberships),
@@ -66,11 +69,13 @@ def _on_regions(tree: xr.DataTree) -> list[str]:
         error += ", without those of regions with too few draws to measure"
     weights = "; ".join(_spaced(weights) for weights in table["weights"])
     off = (table["of_draws"] - table["share"]).abs().max() > NOTICEABLE
-    draws = f"of the draws, they have {_joined([f'{v:.1%}' for v in table['of_draws']])}" if off else "the draws are in proportion"
+    draws = (
+        f"of the draws, they have {_joined([f'{v:.1%}' for v in table['of_draws']])}" if off else "the draws are in proportion"
+    )
     return [
         f"The posterior has {len(table)} regions that chains do not travel between: by bridge sampling they hold {shares} of it "
-        f"({error}), and {draws}. The weights of their leading modes are {weights}. R-hat judges chains within the regions; how "
-        "sure the proportions are, the standard error says."
+        f"({error}), and {draws}. The weights of their leading modes are {weights}. Every chain has the same share of each, so "
+        "that R-hat says nothing of the proportions; their standard error does."
     ]
 
 

@@ -35,7 +35,7 @@ def mode_table(tree: xr.DataTree) -> pd.DataFrame | None:
     """One row per mode, in the order of the tree's `modes`; None where there is one, or the tree was not made by `sample`.
 
     ``share`` of the posterior, ``region`` (-1: no chain was there), EM ``starts`` that led there, sorted ``weights``, ``origin``,
-    and a ``description`` against the first.
+    and a ``description`` against the first, the reference.
     """
     modes = tree["modes"].to_dataset() if "modes" in tree.children else xr.Dataset()
     if not {"region", "n_starts", "origin", "covariances"} <= set(modes) or modes.sizes["mode"] == 1:
@@ -50,7 +50,7 @@ def mode_table(tree: xr.DataTree) -> pd.DataFrame | None:
             "starts": modes["n_starts"].values,
             "weights": [_sorted_weights(modes, place) for place in range(len(groupings))],
             "origin": modes["origin"].values.astype(object),
-            "description": ["the first", *(describe(grouping, groupings[0]) for grouping in groupings[1:])],
+            "description": ["the reference", *(describe(grouping, groupings[0]) for grouping in groupings[1:])],
         }
     ).rename_axis("mode")
 

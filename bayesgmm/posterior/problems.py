@@ -16,6 +16,9 @@ NOTABLE = 0.05
 """From this share of the draws looked at on, it is said that they are in such modes."""
 
 BFMI_LIMIT = 0.3
+FEWEST = 50
+"""Draws of a chain in one region of several whose energies are judged."""
+
 COLLAPSED = 1e-4
 """A component narrower than this, in some direction, of the data's spread has collapsed."""
 
@@ -28,23 +31,28 @@ def sampling_problems(tree: xr.DataTree) -> list[str]:
         *(["sampling was interrupted: the draws are those made by then"] if tree.attrs.get("interrupted", 0) else []),
         *([f"R-hat and effective sample sizes say nothing here: {tree.attrs[POOLED]}"] if POOLED in tree.attrs else []),
         *_of_trajectories(stats),
-        *_of_energy(stats),
+        *_of_energy(stats, tree["regions"]["of_draw"] if "regions" in tree.children else None),
         *_of_frozen(tree),
         *(_of_negligible_modes(modes) if "visited" in modes else []),
         *_of_collapsed(tree),
     ]
 
 
-def smallest_bfmi(stats: xr.Dataset) -> float:
-    """The smallest Bayesian fraction of missing information of a chain (Betancourt 2016, section 3.2); NaN without energies."""
+def smallest_bfmi(stats: xr.Dataset, region: xr.DataArray | None = None) -> float:
+    """The smallest Bayesian fraction of missing information of a chain (Betancourt 2016, section 3.2); NaN without energies.
+
+    Where draws of several regions were put together, `region` (chain, draw) says of which each is: the fraction is then that of
+    the draws of one region, in their order.
+    """
     if "energy" not in stats:
         return np.nan
-    energy = stats["energy"].transpose("chain", "draw").values
-    spread = energy.var(axis=1)
-    moving = spread > 0
-    if not moving.any():
-        return np.nan
-    return float((np.square(np.diff(energy, axis=1)).mean(axis=1)[moving] / spread[moving]).min())
+    energies = stats["energy"].transpose(*SAMPLE_DIMS).values
+    places = np.zeros(energies.shape, dtype=int) if region is None else region.transpose(*SAMPLE_DIMS).values
+    runs = [energy[place == i] for energy, place in zip(energies, places, strict=True) for i in np.unique(place)]
+    fractions = [
+        np.square(np.diff(run)).mean() / run.var() for run in runs if np.ptp(run) > 0 and (region is None or len(run) >= FEWEST)
+    ]
+    return float(min(fractions, default=np.nan))
 
 
 def _of_trajectories(stats: xr.Dataset) -> list[str]:
@@ -60,8 +68,8 @@ def _of_trajectories(stats: xr.Dataset) -> list[str]:
     return out
 
 
-def _of_energy(stats: xr.Dataset) -> list[str]:
-    bfmi = smallest_bfmi(stats)
+def _of_energy(stats: xr.Dataset, region: xr.DataArray | None) -> list[str]:
+    bfmi = smallest_bfmi(stats, region)
     if not bfmi < BFMI_LIMIT:
         return []
     return [f"the energy of some chain mixes slowly (BFMI {bfmi:.2f}, below {BFMI_LIMIT}): tune longer"]

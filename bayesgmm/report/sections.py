@@ -181,12 +181,13 @@ def regions_table(comparison: Comparison) -> Table | None:
     table = region_table(comparison.tree)
     if table is None:
         return None
+    decimals = decimals_for(100 * table["share_error"].max())
     rows = [
         Row(
             (
                 str(region),
-                _share(row["share"]),
-                _share(row["share_error"]) if math.isfinite(row["standard_error"]) else MISSING,
+                f"{fixed(100 * row['share'], decimals)}%",
+                f"{fixed(100 * row['share_error'], decimals)}%" if math.isfinite(row["standard_error"]) else MISSING,
                 fixed(row["log_evidence"], 2),
                 significant(row["standard_error"], 2),
                 f"{100 * row['of_draws']:.1f}%",

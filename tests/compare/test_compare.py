@@ -112,7 +112,8 @@ def test_findings_on_disagreement(em, comparison):
     parameters.loc["means[0, waiting]", ["shift", "em", "lower", "upper"]] = [3.2, 10.0, 50.0, 60.0]
     memberships = comparison.assignments.copy(deep=True)
     memberships["flips"][{"obs": [3, 9]}] = True
-    text = " ".join(write_findings(em, comparison.diagnosis, parameters, memberships, comparison.predictive, None, np.zeros(2)))
+    parts = (comparison.diagnosis, parameters, memberships, comparison.predictive, None, np.zeros(2), comparison.tree)
+    text = " ".join(write_findings(em, *parts))
     assert "disagree on 1 of 12 parameters by more than 1 posterior standard deviation: means[0, waiting] (+3.2)" in text
     assert "EM's estimate lies outside the posterior interval for means[0, waiting]." in text
     assert "2 observations of 272 change component: row 3, row 9." in text
@@ -120,7 +121,8 @@ def test_findings_on_disagreement(em, comparison):
 
 def test_findings_on_several_optima_and_unfinished_starts(comparison):
     several = bg.fit_em(FAITHFUL, 3, seed=0)
-    parts = (comparison.diagnosis, comparison.parameters, comparison.assignments, comparison.predictive, None, np.zeros(2))
+    tables = (comparison.parameters, comparison.assignments, comparison.predictive)
+    parts = (comparison.diagnosis, *tables, None, np.zeros(2), comparison.tree)
     best = several.modes[0]
     assert f"EM found {len(several.modes)} distinct optima: {best.n_runs} of 4 starts" in write_findings(several, *parts)[1]
     stopped = bg.fit_em(FAITHFUL, 3, seed=0, max_iter=3)

@@ -173,3 +173,32 @@ def test_several_problems_are_several_sentences(bare):
     tree.attrs["interrupted"] = 1
     starts = [problem.split()[0] for problem in sampling_problems(tree)]
     assert starts == ["sampling", "1", "of", "in"]
+
+
+def test_regions_that_were_weighed_are_no_problem(bare):
+    """Draws of a small region are in proportion, whatever Laplace's estimate; chains in modes of one region are not apart."""
+    small = modes([0.999, 0.001], [[1, 1], [0, 0]])
+    assert len([*sampling_problems(with_group(bare, "modes", small)), *chains_apart(with_group(bare, "modes", small))]) == 2
+    tree = with_group(bare, "modes", small.assign(region=("mode", [0, 0])))
+    assert [*sampling_problems(tree), *chains_apart(tree)] == []
+    two = with_group(bare, "modes", small.assign(region=("mode", [0, 1])))
+    assert sampling_problems(two) == []
+    assert len(chains_apart(two)) == 1
+    of_draw = xr.Dataset({"of_draw": (SAMPLES, np.zeros((N_CHAINS, N_DRAWS), dtype=int))})
+    assert chains_apart(with_group(two, "regions", of_draw)) == []
+
+
+def test_energies_are_judged_within_regions(bare):
+    """Two regions with slow energies, their draws mixed at random: together they look independent."""
+    rng = np.random.default_rng(5)
+    region = (rng.random((N_CHAINS, N_DRAWS)) < 0.5).astype(int)
+    slow = np.cumsum(rng.normal(size=(N_CHAINS, N_DRAWS)), axis=1) / 10
+    stats = xr.Dataset({"energy": (SAMPLES, np.where(region == 1, slow + 50, slow))})
+    of_draw = xr.DataArray(region, dims=SAMPLES)
+    assert smallest_bfmi(stats) > 1.5
+    assert smallest_bfmi(stats, of_draw) < 0.2
+    tree = with_group(with_group(bare, "sample_stats", stats), "regions", xr.Dataset({"of_draw": of_draw}))
+    (problem,) = sampling_problems(tree)
+    assert problem.startswith("the energy of some chain mixes slowly")
+    few = xr.where(of_draw.cumsum("draw") > 20, 0, of_draw)
+    assert np.isfinite(smallest_bfmi(statistics(), few))

@@ -88,8 +88,8 @@ def test_a_draw_without_spread_is_fine_where_values_are_rounded(bare: xr.DataTre
 def test_a_comparison_says_when_the_two_took_different_resolutions() -> None:
     comparison = make_comparison()
     parts = (comparison.diagnosis, comparison.parameters, comparison.assignments, comparison.predictive, comparison.agreement)
-    same = write_findings(comparison.em, *parts, np.zeros(2))
+    same = write_findings(comparison.em, *parts, np.zeros(2), comparison.tree)
     assert same == comparison.findings
-    other = write_findings(comparison.em, *parts, np.array([0.5, 0.0]))
+    other = write_findings(comparison.em, *parts, np.array([0.5, 0.0]), comparison.tree)
     (said,) = set(other) - set(same)
     assert said.startswith("EM took the values for exact, the posterior for rounded to 0.5, 0: their variances differ")

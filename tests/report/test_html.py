@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bayesgmm.compare.comparison import Comparison
+from bayesgmm.compare.comparison import Comparison, compare
 from bayesgmm.errors import InputError
 from bayesgmm.posterior.diagnose import diagnose
 from bayesgmm.report.html import render_report, write_report
-from bayesgmm.report.sections import structures_table
+from bayesgmm.report.sections import atlas_table, regions_table, structures_table
 from tests.posterior import constructed
 from tests.posterior.constructed import SETTINGS, make_problem
+from tests.regions import with_regions
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "path", "use", "image", "rect", "circle", "line"}
 
@@ -176,3 +177,24 @@ def test_groupings_are_a_table_where_there_are_several() -> None:
     assert sorted(row.cells[1] for row in rows.rows) == ["25.0%", "75.0%"]
     assert rows.rows[0].cells[-1] == "the reference"
     assert structures_table(diagnose(constructed.well_mixed(problem))) is None
+
+
+def test_regions_and_modes_are_tables_where_there_are_several(comparison: Comparison, parsed: Page) -> None:
+    assert "Regions of the posterior" not in parsed.text
+    assert "Modes of the posterior" not in parsed.text
+    several = compare(comparison.em, with_regions(comparison.tree, without_draws=0.03))
+    page = Page(render_report(several))
+    assert page.open == []
+    for text in ("Regions of the posterior", "Modes of the posterior", "0.50, 0.50", "chains in the largest region"):
+        assert text in page.text
+    for finding in several.findings:
+        assert finding in page.text
+    regions, modes = regions_table(several), atlas_table(several)
+    assert regions is not None
+    assert [row.cells[1:3] for row in regions.groups[0].rows] == [("80.0%", "1.2%"), ("20.0%", "1.2%")]
+    assert modes is not None
+    assert [row.cells[:4] for row in modes.groups[0].rows] == [
+        ("0", "77.60%", "0", "4"),
+        ("1", "19.40%", "1", "2"),
+        ("2", "3.0%", "–", "1"),
+    ]
