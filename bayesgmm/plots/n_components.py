@@ -142,7 +142,7 @@ def plot_n_components(result: NComponentsPosterior, *, figure_data: bool = False
     data = n_components_data(result)
     if figure_data:
         return data
-    n_rows = len(data.lines) + (data.p_values is not None)
+    n_rows = len(data.lines) + (0 if data.p_values is None else 2)
     heights = (1.5, 2.3, 0.21 * n_rows)
     with house_style():
         figure = new_figure(sum(heights) + 1.3)
@@ -190,9 +190,16 @@ def _draw_lines(axes: Axes, data: NComponentsData) -> None:
     axes.set_ylim(data.lowest_shown - room, 1.5 * room)
     axes.set_ylabel("nats below the best")
     axes.grid(axis="y")
+    axes.set_title(_note(data), fontsize=8.5, fontweight="normal", color=MUTED)
+
+
+def _note(data: NComponentsData) -> str:
+    """What the lines need to be read."""
     n_below = int(sum((line.values < data.lowest_shown).sum() for line in data.lines))
-    below = f"; {n_below} value{'' if n_below == 1 else 's'} below the axis" if n_below else ""
-    axes.set_title(f"higher is better; bars: ± standard error{below}", fontsize=8.5, fontweight="normal", color=MUTED)
+    doubtful = ["hollow: not reliable"] if any(line.doubtful.any() for line in data.lines) else []
+    below = [f"{n_below} value{'' if n_below == 1 else 's'} below the axis"] if n_below else []
+    more = "; ".join([*doubtful, *below])
+    return "higher is better; bars: ± standard error" + (f"\n{more}" if more else "")
 
 
 def _draw_choices(axes: Axes, data: NComponentsData) -> None:
@@ -204,15 +211,14 @@ def _draw_choices(axes: Axes, data: NComponentsData) -> None:
         axes.plot([0, 1], [row, row], color=colour, ls=dashes, lw=1.0, alpha=0.35, transform=axes.get_yaxis_transform())
         axes.plot([line.best], [row], marker, color=colour, ms=8, mec="white", mew=1)
     if data.p_values is not None:
-        row = len(names)
+        if data.first_accepted is not None:
+            axes.plot([data.first_accepted], [len(names)], "P", color=INK, ms=8, mec="white", mew=1)
         names.append("bootstrap test")
         if len(sizes) <= MOST_NUMBERED:
-            for size, p_value in zip(sizes[np.isfinite(data.p_values)], data.p_values[np.isfinite(data.p_values)], strict=True):
-                chosen = size == data.first_accepted
-                text = f"p {'<0.001' if p_value < 5e-4 else f'{p_value:.2f}'}"
-                axes.text(size, row, text, ha="center", va="center", fontsize=7.5, color=INK if chosen else MUTED)
-        if data.first_accepted is not None:
-            axes.plot([data.first_accepted - 0.36], [row], "P", color=INK, ms=7, mec="white", mew=1)
+            for size, p_value in zip(sizes, data.p_values, strict=True):
+                text = "" if np.isnan(p_value) else "<0.001" if p_value < 5e-4 else f"{p_value:.2g}"
+                axes.text(size, len(names), text, ha="center", va="center", fontsize=7.5, color=MUTED)
+            names.append("its p-values")
     axes.set_yticks(range(len(names)), names)
     for label, name in zip(axes.get_yticklabels(), names, strict=True):
         label.set_color(LOOKS[name][0] if name in LOOKS else INK)

@@ -31,7 +31,7 @@ def sampling_problems(tree: xr.DataTree) -> list[str]:
         *(["sampling was interrupted: the draws are those made by then"] if tree.attrs.get("interrupted", 0) else []),
         *([f"R-hat and effective sample sizes say nothing here: {tree.attrs[POOLED]}"] if POOLED in tree.attrs else []),
         *_of_trajectories(stats),
-        *_of_energy(stats, tree["regions"]["of_draw"] if "regions" in tree.children else None),
+        *_of_energy(stats, tree["regions"].to_dataset()["of_draw"] if "regions" in tree.children else None),
         *_of_frozen(tree),
         *(_of_negligible_modes(modes) if "visited" in modes else []),
         *_of_collapsed(tree),
