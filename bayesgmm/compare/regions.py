@@ -10,7 +10,7 @@ from bayesgmm.posterior.schema import observed_matrix, resolution_of
 from bayesgmm.posterior.structures import grouping_of
 
 NOWHERE = -1
-"""Region of a mode in which no chain was."""
+"""Region of a mode whose mass was not measured by chains."""
 
 
 def region_table(tree: xr.DataTree) -> pd.DataFrame | None:
@@ -34,7 +34,7 @@ def region_table(tree: xr.DataTree) -> pd.DataFrame | None:
 def mode_table(tree: xr.DataTree) -> pd.DataFrame | None:
     """One row per mode, in the order of the tree's `modes`; None where there is one, or the tree was not made by `sample`.
 
-    ``share`` of the posterior, ``region`` (-1: no chain was there), EM ``starts`` that led there, sorted ``weights``, ``origin``,
+    ``share`` of the posterior, ``region`` (-1: of none), EM ``starts`` that led there, sorted ``weights``, ``origin``,
     and a ``description`` against the first, the reference.
     """
     modes = tree["modes"].to_dataset() if "modes" in tree.children else xr.Dataset()
@@ -56,7 +56,7 @@ def mode_table(tree: xr.DataTree) -> pd.DataFrame | None:
 
 
 def modes_without_draws(tree: xr.DataTree, least: float) -> pd.DataFrame:
-    """``share`` and ``weights`` of the modes that hold so much of the posterior and that no chain was in."""
+    """``share`` and ``weights`` of the modes that hold so much of the posterior and that no draw is of."""
     modes = tree["modes"].to_dataset() if "modes" in tree.children else xr.Dataset()
     if not {"region", "visited", "share", "weights"} <= set(modes):
         return pd.DataFrame({"share": [], "weights": []})

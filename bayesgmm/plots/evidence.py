@@ -21,7 +21,7 @@ SMALLEST_SHARE = 1e-6
 """The axis ends here; an arrow stands for a mode with less."""
 
 NOWHERE = -1
-"""Region of a mode in which no chain was."""
+"""Region of a mode whose mass was not measured by chains."""
 
 HEADING, STRIP, LINE, GAP = 0.3, 0.26, 0.15, 0.1
 """Inches that the heading of a region, the strip of a mode and each line under it take, and between modes."""
@@ -31,7 +31,7 @@ LONGEST_LINE = 84
 
 @dataclass(frozen=True, eq=False)
 class ModeRow:
-    """One mode; `share_error` is NaN where no chain was."""
+    """One mode; `share_error` is NaN where it is Laplace's estimate alone."""
 
     mode: int
     region: int
@@ -55,12 +55,12 @@ class RegionRow:
 
 @dataclass(frozen=True, eq=False)
 class EvidenceData:
-    """Regions, largest first, then the modes without chains; how many small modes are left out, and their share."""
+    """Regions, largest first, then the modes of none; how many small modes are left out, and their share."""
 
     log_value: float
     standard_error: float
     regions: tuple[RegionRow, ...]
-    without_chains: tuple[ModeRow, ...]
+    not_measured: tuple[ModeRow, ...]
     n_left_out: int
     share_left_out: float
 
@@ -98,7 +98,7 @@ def evidence_data(evidence: Evidence) -> EvidenceData:
         log_value=evidence.log_value,
         standard_error=evidence.standard_error,
         regions=regions,
-        without_chains=tuple(row for row in shown if row.region == NOWHERE),
+        not_measured=tuple(row for row in shown if row.region == NOWHERE),
         n_left_out=len(rows) - len(shown),
         share_left_out=float(sum(row.share for row in rows[MOST_MODES:])),
     )
@@ -111,8 +111,8 @@ def plot_evidence(evidence: Evidence, *, figure_data: Literal[True]) -> Evidence
 def plot_evidence(evidence: Evidence, *, figure_data: bool = False) -> Figure | EvidenceData:
     """The modes of the posterior by region: their component sizes, and their share of the posterior on a logarithmic axis.
 
-    A filled dot is a mode where chains were: its region's share is measured, with its standard error, and divided among the
-    region's modes by Laplace's estimates. An open diamond is a mode without chains, by Laplace's estimate alone. Under each, how
+    A filled dot is a mode of a region: the region's share is measured, with its standard error, and divided among the
+    region's modes by Laplace's estimates. An open diamond is a mode of no region, by Laplace's estimate alone. Under each, how
     many EM starts led there, and how it groups the rows.
 
     Parameters
@@ -149,8 +149,8 @@ def plot_evidence(evidence: Evidence, *, figure_data: bool = False) -> Figure | 
 def _layout(data: EvidenceData) -> tuple[list[tuple[float, ModeRow]], list[tuple[float, str, str]], float]:
     """Where modes and headings stand, in inches from the top, the headings' text and colour, and the height."""
     groups = [(f"Region {region.region}: {_share_text(region)}", _colour(region.region), region.modes) for region in data.regions]
-    if data.without_chains:
-        groups.append(("No chains there: Laplace's estimate", MUTED, data.without_chains))
+    if data.not_measured:
+        groups.append(("Not measured: Laplace's estimate alone", MUTED, data.not_measured))
     rows: list[tuple[float, ModeRow]] = []
     headings: list[tuple[float, str, str]] = []
     place = 0.0

@@ -15,7 +15,7 @@ from tests.regions import made_evidence
 def test_modes_stand_with_their_region() -> None:
     data = plot_evidence(made_evidence(), figure_data=True)
     assert [[row.mode for row in region.modes] for region in data.regions] == [[0, 1], [2]]
-    assert [row.mode for row in data.without_chains] == [3, 4]
+    assert [row.mode for row in data.not_measured] == [3, 4]
     assert [region.share for region in data.regions] == pytest.approx([0.8, 0.19])
     assert data.regions[0].modes[1].weights == (0.5, 0.25, 0.25)
     assert (data.log_value, data.standard_error) == (-100.0, 0.02)
@@ -28,12 +28,12 @@ def test_the_error_of_a_share_is_by_the_delta_method() -> None:
     expected = first * second * np.hypot(0.02, 0.05)
     assert [region.share_error for region in data.regions] == pytest.approx([expected] * 2)
     assert [row.share_error for row in data.regions[0].modes] == pytest.approx([expected * 5 / 8, expected * 3 / 8])
-    assert all(np.isnan(row.share_error) for row in data.without_chains)
+    assert all(np.isnan(row.share_error) for row in data.not_measured)
 
 
 def test_small_modes_are_counted() -> None:
     data = plot_evidence(made_evidence(n_small=20), figure_data=True)
-    assert sum(len(region.modes) for region in data.regions) + len(data.without_chains) == MOST_MODES
+    assert sum(len(region.modes) for region in data.regions) + len(data.not_measured) == MOST_MODES
     assert data.n_left_out == 25 - MOST_MODES
     assert data.share_left_out == pytest.approx(1e-41 * data.n_left_out)
 
