@@ -152,7 +152,9 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
 
     Notes
     -----
-    Structures are looked for among at most 2000 rows, and the log-likelihood is computed where the tree lacks it.
+    Structures are looked for among at most 2000 rows, and the log-likelihood is computed where the tree lacks it. Where draws of
+    several regions were put together (group `regions`), chains are judged by how quantities move within the regions; the error of
+    the regions' shares is in the tree.
     """
     raw = raw_posterior(tree)
     if raw.sizes["draw"] < FEWEST_TO_JUDGE:
@@ -160,7 +162,8 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
             f"diagnose: {raw.sizes['draw']} draws in each chain are too few to say anything; {FEWEST_TO_JUDGE} are the least"
         )
     series = invariants(tree)
-    quantities = _convergence(series, {str(name): str(name) for name in series.data_vars})
+    region = tree["regions"].to_dataset()["of_draw"] if "regions" in tree.children else None
+    quantities = _convergence(_within(series, region), {str(name): str(name) for name in series.data_vars})
     agree = not (quantities["r_hat"] >= R_HAT_LIMIT).any()
     n_chains = series.sizes["chain"]
     pairwise = None if agree else pairwise_r_hat(series)
@@ -180,12 +183,20 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
         groups=groups,
         n_divergences=int(stats["diverging"].sum()) if "diverging" in stats else 0,
         n_max_depth=int(stats["reached_max_treedepth"].sum()) if "reached_max_treedepth" in stats else 0,
-        min_bfmi=smallest_bfmi(stats),
+        min_bfmi=smallest_bfmi(stats, region),
         n_chains=n_chains,
         n_draws=series.sizes["draw"],
         reasons=(*_reasons(conditions, quantities, groups, structures), *sampling_problems(tree), *apart),
         remarks=_remarks(conditions, structures),
     )
+
+
+def _within(series: xr.Dataset, region: xr.DataArray | None) -> xr.Dataset:
+    """The series less the mean of each region: how draws are divided among regions is no matter of how chains move."""
+    if region is None:
+        return series
+    means = series.groupby(region.rename("region")).mean()
+    return series - means.sel(region=region).drop_vars("region")
 
 
 def _convergence(series: xr.Dataset, names: Mapping[str, str]) -> pd.DataFrame:

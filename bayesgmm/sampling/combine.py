@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 Places = NDArray[np.intp]
 Run = Callable[[Sequence[ChainStart], Sequence[int], NutsSettings], RawDraws]
 
-FEWEST_IN_REGION = 50
+FEWEST_IN_REGION = 100
 """Draws of each chain in a region, however small its share."""
 
 SPARE = 1.2
