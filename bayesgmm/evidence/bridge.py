@@ -13,6 +13,9 @@ Array = NDArray[np.float64]
 MAX_ITERATIONS = 1000
 TOLERANCE = 1e-10
 
+LARGEST_ERROR = 0.7
+"""Beyond it so few terms make up a mean that their spread, which is never much above 1, says nothing of its error."""
+
 
 class Estimate(NamedTuple):
     """A natural logarithm and its standard error, in nats."""
@@ -34,7 +37,8 @@ def bridge(log_p: Array, log_q: Array, log_p_of_q: Array, log_q_of_q: Array) -> 
     Returns
     -------
     Estimate
-        -inf with infinite error where no draw of q is where p is positive.
+        -inf with infinite error where no draw of q is where p is positive. The error is infinite too where p and q hardly
+        overlap: the value may then be off by any number.
 
     Notes
     -----
@@ -57,22 +61,25 @@ def bridge(log_p: Array, log_q: Array, log_p_of_q: Array, log_q_of_q: Array) -> 
         value = new
     above, below = np.exp(above - above.max()), np.exp(below - below.max())
     variance = above.var() / above.mean() ** 2 / above.size + below.var() / below.mean() ** 2 / _effective(below)
-    return Estimate(value, float(np.sqrt(variance)))
+    error = float(np.sqrt(variance))
+    return Estimate(value, error if error < LARGEST_ERROR else np.inf)
 
 
 def mean_of(estimates: list[Estimate]) -> Estimate:
     """The mean of independent estimates, with the error of their differences where that is larger than their own."""
     values, errors = np.array(estimates).T
+    if not np.isfinite(values).all():
+        return Estimate(-np.inf, np.inf)
     own, seen = (errors**2).sum() / len(values) ** 2, values.var(ddof=1) / len(values)
     return Estimate(float(values.mean()), float(np.sqrt(max(own, seen))))
 
 
 def share_errors(estimates: Sequence[Estimate]) -> Array:
-    """Standard errors of the shares of masses in their sum, by the delta method."""
+    """Standard errors of the shares of masses in their sum, by the delta method; one half, the largest that there is, at most."""
     values, errors = np.array(estimates).T
     shares = np.exp(values - np.logaddexp.reduce(values))
     jacobian = np.diag(shares) - np.outer(shares, shares)
-    return np.asarray(np.sqrt((jacobian**2) @ np.nan_to_num(errors) ** 2))
+    return np.minimum(np.sqrt((jacobian**2) @ np.nan_to_num(errors, posinf=1e6) ** 2), 0.5)
 
 
 def _effective(values: Array) -> float:

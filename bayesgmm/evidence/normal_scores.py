@@ -218,7 +218,7 @@ def _outwards(axes: Array, n_features: int) -> Array:
         row = axes[..., at : at + i]
         squares = (row**2).sum(axis=-1)
         squares = np.where(squares < LARGEST, squares, np.nan)
-        drawn = np.sqrt(np.where(squares > 0, np.expm1(squares) / np.where(squares > 0, squares, 1.0), 1.0))
+        drawn = np.sqrt(np.where(squares == 0, 1.0, np.expm1(squares) / np.where(squares == 0, 1.0, squares)))
         out[..., at : at + i] = drawn[..., None] * row
         at += i
     return out

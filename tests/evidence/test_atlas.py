@@ -8,10 +8,12 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.em.modes import same_optimum
-from bayesgmm.evidence.atlas import Atlas, atlas_of, map_from, place_of_draw
+from bayesgmm.evidence import chart
+from bayesgmm.evidence.atlas import Atlas, atlas_of, log_copies, map_from, place_of_draw
 from bayesgmm.evidence.chart import make_atlas
 from bayesgmm.model.specification import specify
 from bayesgmm.model.target import Target
+from bayesgmm.params import MixtureParams
 from bayesgmm.sampling.start import chain_starts
 
 IRIS = bg.load_iris().select_dtypes("number").to_numpy()
@@ -34,7 +36,8 @@ def test_modes_are_stationary_and_distinct(iris):
     for i, mapped in enumerate(atlas.modes):
         value, gradient = target.log_density(mapped.mode.u)
         assert value == mapped.mode.log_density
-        assert np.abs(gradient @ mapped.mode.metric).max() < 2e-2  # in posterior standard deviations
+        if not mapped.n_empty:  # beside empty components it need not be: they follow the prior
+            assert np.abs(gradient @ mapped.mode.metric).max() < 2e-2  # in posterior standard deviations
         assert atlas.place_of(mapped.params) == i
         np.testing.assert_allclose(target.mixture_at(mapped.mode.u).covariances, mapped.params.covariances, rtol=1e-12)
 
@@ -43,24 +46,54 @@ def test_shares_sum_to_one_and_fall(iris):
     _, _, atlas = iris
     assert atlas.shares.sum() == pytest.approx(1.0, rel=1e-12)
     assert (np.diff(atlas.shares) <= 0).all()
-    masses = np.array([mapped.mode.log_mass for mapped in atlas.modes])
+    masses = np.array([mapped.log_mass for mapped in atlas.modes])
     np.testing.assert_allclose(np.log(atlas.shares), masses - np.logaddexp.reduce(masses), rtol=1e-10, atol=1e-10)
+
+
+def test_masses_are_those_of_laplace_and_all_copies(iris):
+    """6 orders of three different components; a place with empty ones has its mass from elsewhere."""
+    _, _, atlas = iris
+    full = [mapped for mapped in atlas.modes if not mapped.n_empty]
+    assert 0 < len(full) < len(atlas.modes)
+    for mapped in full:
+        assert mapped.log_mass == pytest.approx(mapped.mode.log_mass + np.log(6), abs=1e-3)  # of starts that met, the larger one
+
+
+def test_equal_components_have_fewer_copies(iris):
+    _, target, atlas = iris
+    params = atlas.modes[0].params
+    assert log_copies(target, params) == pytest.approx(np.log(6))
+    twins = MixtureParams(np.array([0.3, 0.3, 0.4]), params.means[[0, 0, 1]], params.scale_trils[[0, 0, 1]])
+    assert log_copies(target, twins) == pytest.approx(np.log(3))
+    told_apart = replace(target, priors=replace(target.priors, concentration=np.array([1.0, 2.0, 3.0])))
+    assert log_copies(told_apart, params) == 0.0
 
 
 def test_the_species_hold_most_of_the_posterior_of_iris(iris):
     _, _, atlas = iris
     assert np.sort(atlas.modes[0].params.weights) == pytest.approx([0.30, 0.33, 0.36], abs=0.02)
-    assert atlas.shares[0] > 0.6
+    assert atlas.shares[0] > 0.9
+    assert atlas.modes[0].n_starts > 0
 
 
 def test_modes_lie_uphill_from_the_optima(iris):
+    """A mode that two optima lead to has the origin of one of them, and the starts of both."""
     em, target, atlas = iris
+    origins = Counter(mapped.origin.rstrip("0123456789") for mapped in atlas.modes)
+    assert origins["EM optimum "] > 0
+    assert set(origins) <= {
+        "EM optimum ",
+        "EM from random starts",
+        "EM from k-means++ starts",
+        "EM with 1 of 3 components, the others empty",
+        "EM with 2 of 3 components, the others empty",
+    }
     for mapped in atlas.modes:
-        assert mapped.origin.startswith("EM ")
-        if "empty" in mapped.origin:
-            continue
-        start = em.modes[int(mapped.origin.removeprefix("EM optimum "))].params
-        assert mapped.mode.log_density >= target.log_density(target.coordinates_of(start))[0]
+        assert mapped.n_empty == (3 - int(mapped.origin[8]) if mapped.origin.startswith("EM with") else 0)
+        if mapped.origin.startswith("EM optimum "):
+            start = em.modes[int(mapped.origin.removeprefix("EM optimum "))]
+            assert mapped.mode.log_density >= target.log_density(target.coordinates_of(start.params))[0]
+            assert mapped.n_starts >= start.n_runs
 
 
 def test_copies_of_a_mode_are_one(iris):
@@ -75,7 +108,8 @@ def test_copies_of_a_mode_are_one(iris):
 def test_draws_are_placed_uphill(iris):
     _, target, atlas = iris
     rng = np.random.default_rng(5)
-    for place, mapped in enumerate(atlas.modes[:2]):
+    for place in [place for place, mapped in enumerate(atlas.modes) if not mapped.n_empty][:2]:
+        mapped = atlas.modes[place]
         u = mapped.mode.u + 0.1 * mapped.mode.metric @ rng.standard_normal(len(mapped.mode.u))
         same, found = place_of_draw(target, atlas, u, mapped.mode.metric)
         assert (same, found) == (atlas, place)
@@ -92,14 +126,13 @@ def test_chains_start_in_proportion_to_the_shares(iris):
     _, target, atlas = iris
     first = atlas.modes[0]
     shifts = np.log([0.6, 0.3, 0.1])
-    shared = Atlas(
-        tuple(replace(first, mode=replace(first.mode, log_density=first.mode.log_density + shift)) for shift in shifts),
-        symmetric=True,
-    )
+    shared = Atlas(tuple(replace(first, log_mass=first.log_mass + shift) for shift in shifts), symmetric=True)
     np.testing.assert_allclose(shared.shares, [0.6, 0.3, 0.1])
     starts = chain_starts(target, shared, 10, np.random.default_rng(6))
     assert Counter(start.mode for start in starts) == {0: 6, 1: 3, 2: 1}
     assert len({start.u.tobytes() for start in starts}) == 10
+    starts = chain_starts(target, shared, 8, np.random.default_rng(6), (1, 2))  # among two of them
+    assert Counter(start.mode for start in starts) == {1: 6, 2: 2}
 
 
 def test_chains_start_in_the_basin_of_their_mode(iris):
@@ -120,6 +153,7 @@ def test_modes_follow_the_units(family):
     _, target, atlas = atlas_for(IRIS, family, resolution=0.1)
     moved = specify(IRIS * unit + shift, 3, family, None, 0.1 * unit).target
     moved = replace(moved, priors=replace(moved.priors, structure=target.structure))  # rotations from the same reference
+    atlas = Atlas(tuple(mapped for mapped in atlas.modes if not mapped.n_empty), symmetric=True)
     found = [map_from(moved, mapped.params.affine(unit, shift), mapped.origin) for mapped in atlas.modes]
     other = atlas_of(found, symmetric=True)
     if target.structure.axes != "rotations":  # of which the same mode may have several, with other Laplace estimates
@@ -135,6 +169,22 @@ def test_without_a_fit_partitions_are_followed():
     atlas = make_atlas(target, None, np.random.default_rng(9))
     assert all(mapped.origin.startswith("random partition") for mapped in atlas.modes)
     assert np.isfinite(atlas.shares).all()
+
+
+def test_starts_of_one_mode_are_counted_together(iris):
+    """The larger of two estimates of its mass is kept, with where that came from."""
+    _, _, atlas = iris
+    first = replace(atlas.modes[0], n_starts=3, origin="here")
+    again = replace(first, n_starts=2, origin="there", log_mass=first.log_mass + 1.0)
+    (merged,) = atlas_of([first, again], symmetric=True).modes
+    assert (merged.n_starts, merged.origin, merged.log_mass) == (5, "there", again.log_mass)
+
+
+def test_a_start_whose_mass_is_next_to_nothing_is_not_followed(iris, monkeypatch):
+    """Guesses of log mass lower than the largest by more than WORTHWHILE."""
+    em, target, atlas = iris
+    monkeypatch.setattr(chart, "WORTHWHILE", 1.0)
+    assert 0 < len(make_atlas(target, em, np.random.default_rng(4)).modes) < len(atlas.modes)
 
 
 def test_no_finite_start_is_an_error(iris, monkeypatch):

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import gammaln
 
 import bayesgmm as bg
 from bayesgmm.data import check_resolution, validate
-from bayesgmm.evidence.chart import make_atlas
+from bayesgmm.evidence.chart import WORTHWHILE, make_atlas
 from bayesgmm.kernels.density import compute_log_density
 from bayesgmm.model.coordinates import from_mixture
 from bayesgmm.model.specification import specify
@@ -343,7 +344,10 @@ def test_a_chain_that_cannot_start_is_named(em):
 
 
 def test_unequal_concentrations_say_which_component_is_the_large_one():
-    """Two groups of 140 and 60 rows: the posterior is the same with both names swapped, and so must be what is found of it."""
+    """Two groups of 140 and 60 rows: the posterior is the same with both names swapped, and so must be what is found of it.
+
+    The other order of the components holds e^-44 of the posterior, and is left alone.
+    """
     rng = np.random.default_rng(101)
     X = np.concatenate([rng.normal(0, 1, 140), rng.normal(10, 1, 60)])[:, None]
     trees = [
@@ -355,7 +359,32 @@ def test_unequal_concentrations_say_which_component_is_the_large_one():
         assert weights[large] == pytest.approx((140 + 60) / (200 + 63), abs=0.02)
     evidence = [tree["modes"]["log_evidence"].values for tree in trees]
     np.testing.assert_allclose(evidence[0], evidence[1], atol=1e-3)
-    assert evidence[0][0] > evidence[0][1] + 20  # the other order of the components is a mode too
+    assert gain_of_the_better_order((60.0, 3.0), (140, 60)) > WORTHWHILE
+    assert evidence[0].shape == (1,)
+
+
+def test_the_other_order_of_unequal_concentrations_is_a_mode_and_a_region():
+    """With groups well apart its share is known: counts and concentrations, paired the other way in the Dirichlet-multinomial."""
+    rng = np.random.default_rng(101)
+    X = np.concatenate([rng.normal(0, 1, 140), rng.normal(10, 1, 60)])[:, None]
+    concentration = (4.0, 1.5)
+    tree = sampled(X, 2, priors=bg.Priors(concentration=concentration), draws=300, chains=2, seed=102)
+    gain = gain_of_the_better_order(concentration, (140, 60))
+    assert 1.0 < gain < 3.0
+    modes, regions = tree["modes"].to_dataset(), tree["regions"].to_dataset()
+    assert modes["log_evidence"].values[0] - modes["log_evidence"].values[1] == pytest.approx(gain, abs=0.05)
+    values, errors = regions["log_evidence"].values, regions["standard_error"].values
+    assert (errors < 0.1).all()
+    assert values[0] - values[1] == pytest.approx(gain, abs=4 * np.hypot(*errors))
+    small = tree["posterior_raw"]["weights"].values[..., 0] < 0.5
+    np.testing.assert_array_equal(regions["of_draw"].values, small.astype(int))
+    assert small.mean() == pytest.approx(1 / (1 + np.exp(gain)), abs=0.02)
+
+
+def gain_of_the_better_order(concentration, counts):
+    """ln p(allocation | concentration), a number of rows and a concentration paired as given, over the other pairing."""
+    a, n = np.array(concentration), np.array(counts)
+    return (gammaln(a + n) - gammaln(a + n[::-1])).sum()
 
 
 def test_evidence_counts_the_copies_of_rotations():
