@@ -1,6 +1,7 @@
 """extend: more draws for a tree of `sample`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -12,7 +13,7 @@ from bayesgmm.posterior.relabel import relabel
 from bayesgmm.posterior.schema import em_of
 from bayesgmm.sampling.chains import RawDraws, run_own_density
 from bayesgmm.sampling.combine import Whole, sample_whole
-from bayesgmm.sampling.explore import seeds_of
+from bayesgmm.sampling.explore import Region, seeds_of
 from bayesgmm.sampling.nuts import NutsSettings
 from bayesgmm.sampling.sample import nuts_settings, with_problems_said
 from bayesgmm.sampling.start import ChainStart
@@ -62,7 +63,7 @@ def extend(
         def run(starts: Sequence[ChainStart], seeds: Sequence[int], settings: NutsSettings) -> RawDraws:
             return run_own_density(target, exploration.atlas, starts, seeds, settings, progress)
 
-        whole = sample_whole(target, exploration, run, settings, n_chains, rng)
+        whole = _with_all_regions(sample_whole(target, exploration, run, settings, n_chains, rng), exploration.regions)
     else:
         ends = coordinates_of_draws(tree.isel(draw=[-1]), target)[:, 0]
         starts = [ChainStart(max(place, 0), u) for place, u in zip(exploration.locator.places(ends).tolist(), ends, strict=True)]
@@ -82,13 +83,25 @@ def extend(
         visited=xr.concat([part.assign_coords(chain=after["chain"]) for part in checks], dim="check")
     )
     if "regions" in groups:
-        of_draw = _appended(tree["regions"].to_dataset()[["of_draw"]].isel(chain=chains), groups["regions"][["of_draw"]])
+        now = [region.modes for region in whole.exploration.regions]  # in an order of their own: largest first
+        numbers = np.array([now.index(region.modes) for region in exploration.regions])
+        before = tree["regions"].to_dataset()[["of_draw"]].isel(chain=chains)
+        before = before.assign(of_draw=before["of_draw"].copy(data=numbers[before["of_draw"].values]))
+        of_draw = _appended(before, groups["regions"][["of_draw"]])
         groups["regions"] = groups["regions"].drop_dims("draw").assign(of_draw=of_draw["of_draw"])
     both = xr.DataTree.from_dict(groups)
     both.attrs = {name: value for name, value in tree.attrs.items() if name != "problems"}
     both.attrs |= {"draws": n_draws + whole.raw.u.shape[1], "chains": len(chains), "interrupted": int(whole.raw.interrupted)}
     both["sample_stats"].attrs["sampling_time"] = whole.raw.seconds + tree["sample_stats"].attrs["sampling_time"]
     return with_problems_said(relabel(both))
+
+
+def _with_all_regions(whole: Whole, before: Sequence[Region]) -> Whole:
+    """With those regions, after its own, that got none of the new draws."""
+    reached = whole.exploration.regions
+    modes = [region.modes for region in reached]
+    regions = (*reached, *(region for region in before if region.modes not in modes))
+    return replace(whole, exploration=replace(whole.exploration, regions=regions))
 
 
 def _appended(old: xr.Dataset, new: xr.Dataset) -> xr.Dataset:

@@ -129,8 +129,10 @@ def n_components_posterior(
     independent a priori, and where K - 1 was not asked for.
     """
     dataset = validate(X)
-    sizes = _checked_sizes(n_components)
-    log_prior = _checked_prior(prior, sizes)
+    given = _checked_sizes(n_components)
+    order = np.argsort(given)
+    sizes, log_prior = [given[i] for i in order], _checked_prior(prior, given)[order]
+    check_count(n_boot, "n_boot", minimum=0)
     steps = check_resolution(resolution, dataset)
     rng = np.random.default_rng(check_seed(seed))
     trees: dict[int, xr.DataTree] = {}
@@ -162,7 +164,7 @@ def n_components_posterior(
             dataset,
             covariance=covariance,
             max_components=max(sizes) + 1,
-            n_boot=check_count(n_boot, "n_boot"),
+            n_boot=n_boot,
             level=None,
             seed=rng.spawn(1)[0],
             progress=progress,
@@ -172,8 +174,9 @@ def n_components_posterior(
 
 
 def _checked_sizes(n_components: int | Iterable[int]) -> list[int]:
+    """Each number once, in the order given."""
     given = list(n_components) if isinstance(n_components, Iterable) else [n_components]
-    sizes = sorted({check_count(size, "n_components") for size in given})
+    sizes = list(dict.fromkeys(check_count(size, "n_components") for size in given))
     if not sizes:
         raise InputError("n_components_posterior: n_components is empty; give the numbers to compare, such as range(1, 8)")
     return sizes

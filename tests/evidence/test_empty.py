@@ -114,7 +114,9 @@ def test_the_metric_is_the_modes_own_beside_the_prior(family):
     np.testing.assert_allclose(spread[6:8, 6:8], np.diag(target.priors.mean_scale**2), rtol=1e-6)
     np.testing.assert_allclose(spread[6:8, means], 0.0, atol=1e-9)
     logits = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
-    ratio = (logits[2] - logits[:2].T @ mapped.params.weights) @ spread[:2, :2] @ (logits[2] - logits[:2].T @ mapped.params.weights)
+    ratio = (
+        (logits[2] - logits[:2].T @ mapped.params.weights) @ spread[:2, :2] @ (logits[2] - logits[:2].T @ mapped.params.weights)
+    )
     assert ratio == pytest.approx(np.pi**2 / 6, rel=1e-5)  # trigamma(1): of ln of a Gamma(1) weight
     assert np.isfinite(np.linalg.slogdet(place.mode.metric)[1])
 

@@ -30,9 +30,7 @@ def around(mapped, rng, n_draws, width=0.5):
 def permuted(target, u, rng):
     """The same mixtures with their components in random orders."""
     orders = [rng.permutation(target.structure.n_components) for _ in u]
-    return np.array(
-        [target.coordinates_of(target.mixture_at(one).permuted(order)) for one, order in zip(u, orders, strict=True)]
-    )
+    return np.array([target.coordinates_of(target.mixture_at(one).permuted(order)) for one, order in zip(u, orders, strict=True)])
 
 
 def test_draws_around_a_mode_are_of_it_whatever_their_labels(iris):
