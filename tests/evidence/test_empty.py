@@ -146,7 +146,7 @@ def test_places_follow_the_units():
     """Other units of the columns: the same place in them, the same share."""
     unit, shift = np.array([100.0, 0.01, 7.0]), np.array([3.0, -2.0, 50.0])
     X = IRIS[:, :3]
-    target, _, mapped, place = places(X, "VVV", 3, 2, resolution=0.1)
+    _, _, mapped, place = places(X, "VVV", 3, 2, resolution=0.1)
     moved = specify(X * unit + shift, 3, "VVV", None, 0.1 * unit).target
     smaller = smaller_target(moved, mapped.params.affine(unit, shift))
     other = with_empty(moved, smaller, map_from(smaller, mapped.params.affine(unit, shift), "EM"))

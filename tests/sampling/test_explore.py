@@ -15,7 +15,6 @@ from bayesgmm.model.specification import specify
 from bayesgmm.sampling.chains import run_own_density
 from bayesgmm.sampling.explore import MATTERS, PILOT_CHAINS, Region, explore, seeds_of, weighed
 
-
 explore_module = importlib.import_module("bayesgmm.sampling.explore")
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.params import MixtureParams
 from bayesgmm.sampling import combine
 from bayesgmm.sampling.tree import coordinates_of_draws, exploration_of, target_of
-from bayesgmm.params import MixtureParams
 from tests.posteriors import made_tree
 from tests.problems import random_params
 from tests.statistical.exact import ExactProblem, solve
