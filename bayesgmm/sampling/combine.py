@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayesgmm.errors import SamplingError
 from bayesgmm.model.target import Target
 from bayesgmm.posterior.schema import SAMPLE_DIMS
 from bayesgmm.sampling.chains import RawDraws
@@ -82,6 +83,8 @@ def sample_whole(
             pieces.append(_Piece(raw, inside))
         if raw.interrupted:
             break
+    if not regions:
+        raise SamplingError("no chain stayed near the modes that it started from: sample again with another seed, or other priors")
     order = sorted(range(len(regions)), key=lambda i: -regions[i].evidence.log_value)
     found = replace(exploration, regions=tuple(regions[i] for i in order))
     raw, region_of_draws = _put_together([pieces[i] for i in order], found.shares, settings.draws, rng)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from bayesgmm.errors import SamplingError
 from bayesgmm.evidence.atlas import Atlas, place_of_draw
 from bayesgmm.evidence.bridge import Estimate
 from bayesgmm.evidence.regions import NOWHERE, Locator, locator_of, mass_of, merged_by_traffic
@@ -60,7 +61,8 @@ class Exploration:
 def explore(target: Target, atlas: Atlas, rng: np.random.Generator, cores: int, progress: bool | None) -> Exploration:
     """Short chains from every mode that matters, and the regions that they show; where one mode matters, that is the region.
 
-    Raises KeyboardInterrupt if the user interrupts: nothing is found yet that could be kept.
+    Raises KeyboardInterrupt if the user interrupts: nothing is found yet that could be kept; SamplingError if all chains are
+    far from every mode.
     """
     candidates = [place for place, share in enumerate(atlas.shares) if share >= MATTERS]
     size = target.structure.n_coordinates

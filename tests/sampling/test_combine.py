@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import bayesgmm as bg
 from bayesgmm.evidence.atlas import Atlas, MappedMode
 from bayesgmm.evidence.bridge import Estimate
 from bayesgmm.evidence.laplace import PosteriorMode
@@ -156,6 +157,11 @@ def test_a_region_whose_chains_all_left_it_is_dropped():
     whole = whole_of([0.6, 0.3, 0.1], Leaving())
     assert [region.modes for region in whole.exploration.regions] == [(0,), (2,)]
     assert (np.abs(np.bincount(whole.region[0]) - [400 * 6 / 7, 400 / 7]) < 1).all()
+
+
+def test_chains_that_all_are_far_from_every_mode_are_an_error():
+    with pytest.raises(bg.SamplingError, match="no chain stayed near any mode"):
+        whole_of([0.6, 0.4], _Chains(strays=dict.fromkeys(range(3), slice(None))))
 
 
 def test_masses_estimated_anew_are_the_shares(monkeypatch):

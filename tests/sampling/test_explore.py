@@ -126,6 +126,18 @@ def test_an_interruption_while_exploring_is_an_interruption(charted, monkeypatch
         explore(*charted, np.random.default_rng(10), 2, False)
 
 
+def test_chains_that_all_are_far_from_every_mode_make_one_region(charted, monkeypatch):
+    def far(*arguments):
+        raw = run_own_density(*arguments)
+        return replace(raw, u=raw.u + 1e3 * np.eye(9)[1])
+
+    target, atlas = charted
+    monkeypatch.setattr(explore_module, "run_own_density", far)
+    monkeypatch.setattr(explore_module, "place_of_draw", lambda _target, atlas, *_: (atlas, None))
+    (region,) = explore(target, atlas, np.random.default_rng(12), 2, False).regions
+    assert region.modes == tuple(range(len(atlas.modes)))
+
+
 def test_seeds_are_distinct():
     seeds = seeds_of(np.random.default_rng(11), 50)
     assert len(set(seeds)) == 50
