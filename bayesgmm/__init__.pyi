@@ -36,9 +36,11 @@ from .plots.calibration import plot_calibration
 from .plots.density import plot_density
 from .plots.diagnostics import plot_diagnostics
 from .plots.entropy import plot_entropy
+from .plots.evidence import plot_evidence
 from .plots.forest import plot_forest
 from .plots.memberships import plot_memberships
 from .plots.modes import plot_modes
+from .plots.n_components import plot_n_components
 from .plots.predictive import plot_predictive
 from .plots.prior_predictive import plot_prior_predictive
 from .plots.selection import plot_selection
@@ -114,9 +116,11 @@ __all__ = [
     "plot_density",
     "plot_diagnostics",
     "plot_entropy",
+    "plot_evidence",
     "plot_forest",
     "plot_memberships",
     "plot_modes",
+    "plot_n_components",
     "plot_predictive",
     "plot_prior_predictive",
     "plot_selection",

@@ -79,7 +79,7 @@ def n_components_data(result: NComponentsPosterior) -> NComponentsData:
     known, none = np.full(len(table), np.nan), np.zeros(len(table), dtype=bool)
     criteria = {
         "evidence": (columns["log_evidence"], columns["standard_error"], none),
-        "LOO": (columns["elpd_loo"], columns["elpd_loo_error"], columns["bad_k"] > 0),
+        "LOO": (columns["elpd_loo"], columns["elpd_behind_error"], columns["bad_k"] > 0),
         "BIC": (-columns["bic"] / 2, known, none),
         "ICL": (-columns["icl"] / 2, known, none),
     }

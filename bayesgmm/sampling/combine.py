@@ -84,7 +84,9 @@ def sample_whole(
         if raw.interrupted:
             break
     if not regions:
-        raise SamplingError("no chain stayed near the modes that it started from: sample again with another seed, or other priors")
+        raise SamplingError(
+            "no chain stayed near the modes that it started from: sample again with another seed, or other priors"
+        )
     order = sorted(range(len(regions)), key=lambda i: -regions[i].evidence.log_value)
     found = replace(exploration, regions=tuple(regions[i] for i in order))
     raw, region_of_draws = _put_together([pieces[i] for i in order], found.shares, settings.draws, rng)

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from bayesgmm.errors import SamplingError
 from bayesgmm.evidence.atlas import Atlas, place_of_draw
 from bayesgmm.evidence.bridge import Estimate
 from bayesgmm.evidence.regions import NOWHERE, Locator, locator_of, mass_of, merged_by_traffic
@@ -67,7 +66,7 @@ def explore(target: Target, atlas: Atlas, rng: np.random.Generator, cores: int, 
     candidates = [place for place, share in enumerate(atlas.shares) if share >= MATTERS]
     size = target.structure.n_coordinates
     if len(candidates) == 1:
-        alone = Region((0,), Estimate(np.nan, np.nan), np.zeros((0, size)))
+        alone = Region((0,), Estimate(atlas.modes[0].log_mass, np.nan), np.zeros((0, size)))
         return Exploration(atlas, locator_of(target, atlas), (alone,))
     settings = NutsSettings(max(PILOT_DRAWS, 3 * size), PILOT_TUNE, cores, 0.9)
     starts = [start for place in candidates for start in chain_starts(target, atlas, PILOT_CHAINS, rng, (place,))]

@@ -37,9 +37,10 @@ class NComponentsPosterior:
         One row per number of components K: ``prior`` p(K); ``log_evidence`` ln p(X | K) and its ``standard_error``;
         ``probability`` p(K | X) and its ``probability_error``; ``mean_occupied``, the posterior mean of the number of components
         that hold rows, given K; ``bic``, ``icl`` and ``aic`` of the EM fit (smaller is better); ``elpd_loo`` and
-        ``elpd_loo_error``, the expected log predictive density of rows left out (larger is better), and ``bad_k``, how many rows'
-        importance weights are too uneven for it; ``p_value`` of the bootstrap test of K against K + 1, where it was asked for;
-        ``gain_by_empty`` and its ``gain_by_empty_error``, an independent estimate of the gain in log evidence over K - 1.
+        ``elpd_loo_error``, the expected log predictive density of rows left out (larger is better), ``elpd_behind_error``, the
+        error of the difference from the best, row by row, and ``bad_k``, how many rows' importance weights are too uneven for
+        it; ``p_value`` of the bootstrap test of K against K + 1, where it was asked for; ``gain_by_empty`` and its
+        ``gain_by_empty_error``, an independent estimate of the gain in log evidence over K - 1.
     occupied : DataFrame
         p(m components hold rows | X, K), one row per K, one column per m.
     trees : dict of int to DataTree
@@ -158,7 +159,7 @@ def n_components_posterior(
     table["mean_occupied"] = occupied.to_numpy() @ occupied.columns.to_numpy(dtype=float)
     for criterion in ("bic", "icl", "aic"):
         table[criterion] = [getattr(em, criterion) for em in fits.values()]
-    table = table.join(pd.DataFrame({size: _leave_one_out(tree) for size, tree in trees.items()}).T)
+    table = table.join(_leave_one_out(trees))
     if n_boot:
         tests = bootstrap_lrt(
             dataset,
@@ -230,9 +231,19 @@ def _gain_by_empty(size: int, trees: dict[int, xr.DataTree]) -> tuple[float, flo
     return log_ratio_by_empty(trees[size], float(target.priors.concentration[0]))
 
 
-def _leave_one_out(tree: xr.DataTree) -> dict[str, float]:
+def _leave_one_out(trees: dict[int, xr.DataTree]) -> pd.DataFrame:
+    """Pareto-smoothed importance sampling (Vehtari, Gelman and Gabry 2017), and how far each is behind the best, row by row."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of large Pareto k, which the table counts
-        loo = azs.loo(tree, pointwise=True)
-    bad = int((loo.pareto_k > loo.good_k).sum())
-    return {"elpd_loo": float(loo.elpd), "elpd_loo_error": float(loo.se), "bad_k": bad}
+        estimates = {size: azs.loo(tree, pointwise=True) for size, tree in trees.items()}
+    rows = np.array([loo.elpd_i.values.ravel() for loo in estimates.values()])
+    behind = rows - rows[rows.sum(axis=1).argmax()]
+    return pd.DataFrame(
+        {
+            "elpd_loo": [float(loo.elpd) for loo in estimates.values()],
+            "elpd_loo_error": [float(loo.se) for loo in estimates.values()],
+            "elpd_behind_error": np.sqrt(rows.shape[1] * behind.var(axis=1)),
+            "bad_k": [int((loo.pareto_k > loo.good_k).sum()) for loo in estimates.values()],
+        },
+        index=pd.Index(trees, name="n_components"),
+    )

@@ -29,6 +29,7 @@ def result() -> NComponentsPosterior:
             "icl": [470.0, 443.0, 460.0, 462.0],
             "elpd_loo": [-230.0, -212.0, -211.0, -210.0],
             "elpd_loo_error": 9.0,
+            "elpd_behind_error": 9.0,
             "bad_k": [0, 0, 0, 3],
             "p_value": [0.01, 0.04, 0.06, 0.5],
         },

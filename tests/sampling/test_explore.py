@@ -105,7 +105,7 @@ def test_modes_that_chains_meet_are_added(charted, monkeypatch):
 def test_regions_of_few_draws_keep_the_estimates_of_their_modes(charted):
     target, atlas = charted
     region = Region((0, 1), Estimate(0.0, 0.0), np.zeros((4 * target.structure.n_coordinates - 1, 9)))
-    evidence = weighed(target, atlas, locator_of(target, atlas), region, 2, np.random.default_rng(8)).evidence
+    evidence = weighed(target, atlas, locator_of(target, atlas), region, np.random.default_rng(8)).evidence
     assert evidence.log_value == pytest.approx(np.logaddexp(atlas.modes[0].log_mass, atlas.modes[1].log_mass))
     assert np.isnan(evidence.standard_error)
 
@@ -114,7 +114,7 @@ def test_regions_that_cannot_be_bridged_keep_them_too(charted, monkeypatch):
     target, atlas = charted
     monkeypatch.setattr(explore_module, "mass_of", lambda *_: Estimate(1e4, np.inf))
     region = Region((1,), Estimate(0.0, 0.0), np.zeros((100, 9)))
-    evidence = weighed(target, atlas, locator_of(target, atlas), region, 2, np.random.default_rng(9)).evidence
+    evidence = weighed(target, atlas, locator_of(target, atlas), region, np.random.default_rng(9)).evidence
     assert evidence.log_value == pytest.approx(atlas.modes[1].log_mass)
 
 

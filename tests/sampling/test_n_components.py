@@ -23,6 +23,7 @@ COLUMNS = [
     "aic",
     "elpd_loo",
     "elpd_loo_error",
+    "elpd_behind_error",
     "bad_k",
 ]
 
@@ -38,7 +39,7 @@ def compared(*arguments, **settings):
     """Few draws, of which nothing is asked but that they are used."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.SamplingWarning)
-        few = {"draws": 200, "tune": 100, "chains": 2, "n_init": 3, "resolution": 0.0, "progress": False, **settings}
+        few = {"draws": 400, "tune": 100, "chains": 2, "n_init": 3, "resolution": 0.0, "progress": False, **settings}
         return bg.n_components_posterior(*arguments, **few)
 
 
