@@ -25,8 +25,11 @@ Inside = Callable[[Array], NDArray[np.bool_]]
 STEP = 1e-3
 """Of differences along the metric of a mode, in its standard deviations."""
 
-CROSSINGS = 2
-"""Passages each way between two modes that make them one region."""
+RESIDENT = 0.2
+"""Share of its draws in two modes that makes a chain count there."""
+
+FEWEST_TRAVELLERS = 2
+"""Chains that travel between two modes, both ways, which make them one region, if they are most of those that count there."""
 
 FEW_ROWS = 4.0
 """A component that holds fewer is taken for nearly empty when draws are told apart."""
@@ -98,13 +101,17 @@ def _proposal_around(target: Target, atlas: Atlas, modes: Places) -> Proposal:
 
 
 def merged_by_traffic(places: Sequence[Places], n_modes: int) -> list[list[int]]:
-    """Groups of modes between which chains, each a sequence of modes, travel both ways, or which none visits."""
-    crossings = np.zeros((n_modes, n_modes), dtype=int)
+    """Groups of modes between which most of the chains that are there, each a sequence of modes, travel both ways."""
+    there, travelled = np.zeros((2, n_modes, n_modes), dtype=int)
     for whole in places:
         chain = whole[whole != NOWHERE]
         moved = chain[1:] != chain[:-1]
-        np.add.at(crossings, (chain[:-1][moved], chain[1:][moved]), 1)
-    return linked(np.minimum(crossings, crossings.T) >= CROSSINGS)
+        crossings = np.zeros((n_modes, n_modes), dtype=bool)
+        crossings[chain[:-1][moved], chain[1:][moved]] = True
+        counts = np.bincount(chain, minlength=n_modes)
+        there += counts[:, None] + counts >= RESIDENT * len(chain)
+        travelled += crossings & crossings.T
+    return linked((travelled >= FEWEST_TRAVELLERS) & (2 * travelled > there))
 
 
 def mass_of(target: Target, u: Array, leading: MixtureParams, rng: np.random.Generator, inside: Inside | None = None) -> Estimate:

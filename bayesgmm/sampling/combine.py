@@ -20,8 +20,11 @@ Array = NDArray[np.float64]
 Places = NDArray[np.intp]
 Run = Callable[[Sequence[ChainStart], Sequence[int], NutsSettings], RawDraws]
 
-FEWEST_IN_REGION = 100
+FEWEST_IN_REGION = 150
 """Draws of each chain in a region, however small its share."""
+
+ENOUGH = 8
+"""Draws for each dimension with which a mass is estimated without those made before, whose starts were not in proportion."""
 
 SPARE = 1.2
 """Draws made in a region, relative to those that its share asks for: the share is estimated again from all of them."""
@@ -78,8 +81,10 @@ def sample_whole(
             return Whole(raw, replace(exploration, regions=(region,)), np.zeros(raw.u.shape[:2], dtype=np.intp), started_in)
         inside = [np.flatnonzero(np.isin(locator.places(u), region.modes)) for u in raw.u]
         if sum(map(len, inside)):
-            more = np.concatenate([region.u, *(u[kept] for u, kept in zip(raw.u, inside, strict=True))])
-            regions.append(weighed(target, atlas, locator, replace(region, u=more), rng))
+            made = np.concatenate([u[kept] for u, kept in zip(raw.u, inside, strict=True)])
+            enough = len(made) >= ENOUGH * made.shape[1]
+            u = made if enough else np.concatenate([region.u, made])
+            regions.append(weighed(target, atlas, locator, replace(region, u=u), rng))
             pieces.append(_Piece(raw, inside))
         if raw.interrupted:
             break

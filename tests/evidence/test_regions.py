@@ -8,7 +8,7 @@ import pytest
 
 import bayesgmm as bg
 from bayesgmm.evidence.chart import make_atlas
-from bayesgmm.evidence.regions import CROSSINGS, NOWHERE, locator_of, mass_of, merged_by_traffic, orders_like
+from bayesgmm.evidence.regions import NOWHERE, locator_of, mass_of, merged_by_traffic, orders_like
 from bayesgmm.model.specification import specify
 from tests.statistical.exact import ExactProblem, solve
 
@@ -76,25 +76,30 @@ def test_a_single_point_and_no_points(iris):
 
 def test_modes_between_which_chains_travel_are_one_region():
     there_and_back = [0, 0, 1, 1, 0, 1, 0, 2]
-    assert merged_by_traffic([np.array(there_and_back)], 4) == [[0, 1], [2], [3]]
+    assert merged_by_traffic([np.array(there_and_back)] * 2, 4) == [[0, 1], [2], [3]]
 
 
-def test_one_way_or_once_is_not_traffic():
+def test_one_way_or_by_one_chain_is_not_traffic():
     assert merged_by_traffic([np.array([0, 0, 1, 1, 1])] * 10, 2) == [[0], [1]]  # often, but never back
-    assert CROSSINGS == 2
     assert merged_by_traffic([np.array([0, 1, 0, 0])], 2) == [[0], [1]]
-    assert merged_by_traffic([np.array([0, 1, 0]), np.array([1, 0, 1])], 2) == [[0, 1]]  # counted over all chains
+    assert merged_by_traffic([np.array([0, 1, 0]), np.array([1, 0, 1])], 2) == [[0, 1]]
+
+
+def test_most_of_the_chains_there_must_travel():
+    travels, stays, elsewhere = np.array([0, 1, 0, 1, 0]), np.zeros(5, dtype=int), np.full(5, 2)
+    assert merged_by_traffic([travels, travels, stays, elsewhere, elsewhere], 3) == [[0, 1], [2]]
+    assert merged_by_traffic([travels, travels, stays, stays], 3) == [[0], [1], [2]]
 
 
 def test_traffic_links_through_others():
-    chains = [np.array([0, 1, 0, 1, 0]), np.array([2, 1, 2, 1, 2])]
+    chains = [np.array([0, 1, 0, 1, 2, 1, 2, 1])] * 2
     assert merged_by_traffic(chains, 4) == [[0, 1, 2], [3]]
 
 
 def test_draws_on_the_way_do_not_interrupt_traffic():
     """Far from every mode between two of them; a chain that is nowhere throughout says nothing."""
     way = [0, NOWHERE, 1, NOWHERE, NOWHERE, 0, 1, NOWHERE, 0]
-    assert merged_by_traffic([np.array(way), np.full(9, NOWHERE)], 3) == [[0, 1], [2]]
+    assert merged_by_traffic([np.array(way), np.array(way), np.full(9, NOWHERE)], 3) == [[0, 1], [2]]
     assert merged_by_traffic([np.array([0, NOWHERE, 0, NOWHERE, 0])], 1) == [[0]]
 
 
