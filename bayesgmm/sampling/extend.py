@@ -70,9 +70,28 @@ def extend(
         raw = run_own_density(target, exploration.atlas, starts, seeds_of(rng, n_chains), settings, progress)
         started_in = tuple(tree["modes"].to_dataset()["started_in"].values[list(raw.chains)].tolist())
         whole = Whole(raw, exploration, np.zeros(raw.u.shape[:2], dtype=np.intp), started_in)
-    chains = list(whole.raw.chains)
     dataset = Dataset(target.X, tuple(str(column) for column in old["posterior_raw"]["feature"].values))
     more = posterior_tree(Specification(dataset, em_of(tree), target), whole, {})
+    both = _joined(tree, old, more, [region.modes for region in exploration.regions], whole)
+    both.attrs = {name: value for name, value in tree.attrs.items() if name != "problems"}
+    both.attrs |= {
+        "draws": n_draws + whole.raw.u.shape[1],
+        "chains": len(whole.raw.chains),
+        "interrupted": int(whole.raw.interrupted),
+    }
+    both["sample_stats"].attrs["sampling_time"] = whole.raw.seconds + tree["sample_stats"].attrs["sampling_time"]
+    return with_problems_said(relabel(both))
+
+
+def _joined(
+    tree: xr.DataTree,
+    old: dict[str, xr.Dataset],
+    more: xr.DataTree,
+    regions: Sequence[tuple[int, ...]],
+    whole: Whole,
+) -> xr.DataTree:
+    """The groups of the new draws with the old ones before them; `regions` are the modes of the tree's regions, in its order."""
+    chains, n_draws = list(whole.raw.chains), old["posterior_raw"].sizes["draw"]
     groups = {name: child.to_dataset() for name, child in more.children.items()}
     for name, draws_before in old.items():
         group = name.removesuffix("_raw")
@@ -84,24 +103,25 @@ def extend(
     )
     if "regions" in groups:
         now = [region.modes for region in whole.exploration.regions]  # in an order of their own: largest first
-        numbers = np.array([now.index(region.modes) for region in exploration.regions])
+        numbers = np.array([now.index(modes) for modes in regions])
         before = tree["regions"].to_dataset()[["of_draw"]].isel(chain=chains)
         before = before.assign(of_draw=before["of_draw"].copy(data=numbers[before["of_draw"].values]))
         of_draw = _appended(before, groups["regions"][["of_draw"]])
         groups["regions"] = groups["regions"].drop_dims("draw").assign(of_draw=of_draw["of_draw"])
-    both = xr.DataTree.from_dict(groups)
-    both.attrs = {name: value for name, value in tree.attrs.items() if name != "problems"}
-    both.attrs |= {"draws": n_draws + whole.raw.u.shape[1], "chains": len(chains), "interrupted": int(whole.raw.interrupted)}
-    both["sample_stats"].attrs["sampling_time"] = whole.raw.seconds + tree["sample_stats"].attrs["sampling_time"]
-    return with_problems_said(relabel(both))
+    return xr.DataTree.from_dict(groups)
 
 
 def _with_all_regions(whole: Whole, before: Sequence[Region]) -> Whole:
-    """With those regions, after its own, that got none of the new draws."""
-    reached = whole.exploration.regions
-    modes = [region.modes for region in reached]
-    regions = (*reached, *(region for region in before if region.modes not in modes))
-    return replace(whole, exploration=replace(whole.exploration, regions=regions))
+    """With masses known before where those are more precise, and with the regions, after its own, that got no new draws."""
+    known = {region.modes: region for region in before}
+    reached = [
+        region
+        if not region.evidence.standard_error > known[region.modes].evidence.standard_error
+        else replace(region, evidence=known[region.modes].evidence)
+        for region in whole.exploration.regions
+    ]
+    rest = [region for region in before if region.modes not in {one.modes for one in reached}]
+    return replace(whole, exploration=replace(whole.exploration, regions=(*reached, *rest)))
 
 
 def _appended(old: xr.Dataset, new: xr.Dataset) -> xr.Dataset:
