@@ -5,12 +5,12 @@ import pandas as pd
 import xarray as xr
 
 from bayesgmm.compare.calibration import Calibration
-from bayesgmm.compare.regions import modes_without_draws, region_table
 from bayesgmm.data.dataset import count_of
 from bayesgmm.em.result import EMResult
 from bayesgmm.em.run import EMStatus
 from bayesgmm.params import Array
 from bayesgmm.posterior.diagnose import Diagnosis
+from bayesgmm.posterior.regions import modes_without_draws, region_table
 
 CLOSE_SHIFT = 0.5
 FAR_SHIFT = 1.0

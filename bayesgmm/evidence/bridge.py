@@ -10,6 +10,9 @@ from scipy.special import logsumexp
 
 Array = NDArray[np.float64]
 
+UNMEASURED = 1.0
+"""Standard error, in nats, that a mass which was not measured is given where it is added to others."""
+
 MAX_ITERATIONS = 1000
 TOLERANCE = 1e-10
 
@@ -79,7 +82,7 @@ def share_errors(estimates: Sequence[Estimate]) -> Array:
     values, errors = np.array(estimates).T
     shares = np.exp(values - np.logaddexp.reduce(values))
     jacobian = np.diag(shares) - np.outer(shares, shares)
-    return np.minimum(np.sqrt((jacobian**2) @ np.nan_to_num(errors, posinf=1e6) ** 2), 0.5)
+    return np.minimum(np.sqrt((jacobian**2) @ np.nan_to_num(errors, nan=UNMEASURED, posinf=1e6) ** 2), 0.5)
 
 
 def _effective(values: Array) -> float:

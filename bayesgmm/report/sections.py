@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from bayesgmm.compare.comparison import Comparison
-from bayesgmm.compare.regions import mode_table, region_table
 from bayesgmm.em.result import EMResult
 from bayesgmm.plots.geometry import most_separated
 from bayesgmm.plots.style import short_label
 from bayesgmm.posterior.diagnose import Diagnosis
+from bayesgmm.posterior.regions import has_modes, mode_table, region_table
 from bayesgmm.posterior.schema import observed_matrix
 from bayesgmm.posterior.structures import ELSEWHERE
 from bayesgmm.report.numbers import MISSING, count, decimals_for, fixed, interval, probability, signed, significant
@@ -202,9 +202,9 @@ def regions_table(comparison: Comparison) -> Table | None:
 
 def atlas_table(comparison: Comparison) -> Table | None:
     """The modes of the posterior that the tree knows of, the largest first; None if there is one."""
-    table = mode_table(comparison.tree)
-    if table is None:
+    if not has_modes(comparison.tree) or comparison.tree["modes"].sizes["mode"] == 1:
         return None
+    table = mode_table(comparison.tree)
     ordered = table.sort_values("share", ascending=False, kind="stable")
     rows = [
         Row(

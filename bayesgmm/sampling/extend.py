@@ -120,8 +120,10 @@ def _with_all_regions(whole: Whole, before: Sequence[Region]) -> Whole:
         else replace(region, evidence=known[region.modes].evidence)
         for region in whole.exploration.regions
     ]
+    order = np.argsort([-region.evidence.log_value for region in reached], kind="stable")
     rest = [region for region in before if region.modes not in {one.modes for one in reached}]
-    return replace(whole, exploration=replace(whole.exploration, regions=(*reached, *rest)))
+    regions = (*(reached[i] for i in order), *rest)
+    return replace(whole, exploration=replace(whole.exploration, regions=regions), region=np.argsort(order)[whole.region])
 
 
 def _appended(old: xr.Dataset, new: xr.Dataset) -> xr.Dataset:

@@ -8,12 +8,11 @@ import xarray as xr
 
 from bayesgmm.data import check_seed
 from bayesgmm.errors import InputError
-from bayesgmm.evidence.bridge import Estimate
+from bayesgmm.evidence.bridge import UNMEASURED, Estimate
 from bayesgmm.evidence.regions import mass_of
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
-from bayesgmm.posterior.groupings import describe
-from bayesgmm.posterior.structures import grouping_of
+from bayesgmm.posterior.regions import mode_table
 from bayesgmm.sampling.tree import coordinates_of_draws, target_of
 
 
@@ -29,9 +28,9 @@ class Evidence:
         Of log_value, in nats, by Monte Carlo.
     modes : DataFrame
         One row per mode, largest first: ``share`` of the posterior, ``log_evidence`` of the mode (all its copies by permutation
-        together), ``standard_error`` of that, NaN where no draws were made there, ``region`` (those with the same number are one
-        to the chains; -1: no chains were there), the number of EM ``starts`` that led to it, sorted ``weights``, and a
-        ``description`` relative to the first.
+        together), ``standard_error`` of that of its region, NaN where it was not measured, ``region`` (those with the same number
+        are one to the chains; -1: no chains were there), the number of EM ``starts`` that led to it, sorted ``weights``, its
+        ``origin``, and a ``description`` against the reference, the tree's first mode.
     """
 
     log_value: float
@@ -75,7 +74,7 @@ def log_evidence(tree: xr.DataTree, *, seed: int | np.random.Generator | None = 
     target = target_of(tree)
     rng = np.random.default_rng(check_seed(seed))
     estimate = _of_regions(tree) if "regions" in tree.children else _of_draws(tree, target, rng)
-    return Evidence(estimate.log_value, estimate.standard_error, _modes(tree, target, estimate))
+    return Evidence(estimate.log_value, estimate.standard_error, _modes(tree, estimate))
 
 
 def _of_draws(tree: xr.DataTree, target: Target, rng: np.random.Generator) -> Estimate:
@@ -94,34 +93,21 @@ def _of_regions(tree: xr.DataTree) -> Estimate:
     regions = tree["regions"].to_dataset()
     shares = regions["share"].values
     value = float(np.logaddexp.reduce(regions["log_evidence"].values))
-    return Estimate(value, float(np.sqrt(((shares * regions["standard_error"].values) ** 2).sum())))
+    errors = np.nan_to_num(regions["standard_error"].values, nan=UNMEASURED)
+    return Estimate(value, float(np.sqrt(((shares * errors) ** 2).sum())))
 
 
-def _modes(tree: xr.DataTree, target: Target, estimate: Estimate) -> pd.DataFrame:
-    modes = tree["modes"].to_dataset()
-    home = modes["region"].values
-    shares = modes["share"].values
+def _modes(tree: xr.DataTree, estimate: Estimate) -> pd.DataFrame:
+    table = mode_table(tree)
+    shares, home = table["share"].to_numpy(), table["region"].to_numpy()
     known = home >= 0
-    errors = np.full(len(shares), np.nan)
-    if "regions" in tree.children:
-        errors[known] = tree["regions"].to_dataset()["standard_error"].values[home[known]]
-    else:
-        errors[known] = estimate.standard_error
-    mixtures = [
-        MixtureParams.from_covariances(*arrays).recorded(target.resolution)
-        for arrays in zip(*(modes[name].values for name in ("weights", "means", "covariances")), strict=True)
-    ]
-    groupings = [grouping_of(target.X, params) for params in mixtures]
-    total = estimate.log_value - np.log(shares[known].sum())
-    table = pd.DataFrame(
-        {
-            "share": shares,
-            "log_evidence": total + np.log(np.maximum(shares, np.finfo(np.float64).tiny)),
-            "standard_error": errors,
-            "region": home,
-            "starts": modes["n_starts"].values,
-            "weights": [tuple(np.sort(params.weights)[::-1].round(3).tolist()) for params in mixtures],
-            "description": ["the largest", *(describe(grouping, groupings[0]) for grouping in groupings[1:])],
-        }
+    errors = np.full(len(table), np.nan)
+    errors[known] = (
+        tree["regions"].to_dataset()["standard_error"].values[home[known]]
+        if "regions" in tree.children
+        else estimate.standard_error
     )
-    return table.rename_axis("mode").sort_values("share", ascending=False, kind="stable")
+    total = estimate.log_value - np.log(shares[known].sum())
+    table.insert(1, "log_evidence", total + np.log(np.maximum(shares, np.finfo(np.float64).tiny)))
+    table.insert(2, "standard_error", errors)
+    return table.sort_values("share", ascending=False, kind="stable")

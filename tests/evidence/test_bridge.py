@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayesgmm.evidence.bridge import Estimate, bridge, mean_of, share_errors
+from bayesgmm.evidence.bridge import UNMEASURED, Estimate, bridge, mean_of, share_errors
 
 LOG_INTEGRAL = 3.0
 
@@ -110,6 +110,7 @@ def test_errors_of_shares_by_simulation():
 
 def test_a_share_alone_is_sure_and_one_of_unknown_error_is_not():
     np.testing.assert_array_equal(share_errors([Estimate(-5.0, 0.1)]), 0.0)
-    np.testing.assert_array_equal(share_errors([Estimate(-5.0, np.nan), Estimate(-5.0, np.nan)]), 0.0)  # known otherwise
+    unmeasured = [Estimate(-5.0, np.nan), Estimate(-5.0, 0.0)]
+    np.testing.assert_array_equal(share_errors(unmeasured), share_errors([Estimate(-5.0, UNMEASURED), Estimate(-5.0, 0.0)]))
     wild = share_errors([Estimate(-5.0, np.inf), Estimate(-5.0, 0.1)])
     assert (wild > 0.3).all()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import bayesgmm as bg
+from bayesgmm.evidence.bridge import Estimate
 from bayesgmm.params import MixtureParams
 from bayesgmm.sampling import combine
 from bayesgmm.sampling.tree import coordinates_of_draws, exploration_of, target_of
@@ -130,7 +131,7 @@ def test_modes_of_a_tree_with_one_region(pair):
     assert modes.index.name == "mode"
     assert modes["share"].sum() == pytest.approx(1.0)
     assert (np.diff(modes["share"]) <= 0).all()
-    assert modes["description"].iloc[0] == "the largest"
+    assert modes["description"].iloc[0] == "the reference"
     known = modes["region"] >= 0
     assert np.logaddexp.reduce(modes.loc[known, "log_evidence"]) == pytest.approx(evidence.log_value, abs=1e-9)
     assert (modes.loc[known, "standard_error"] == evidence.standard_error).all()
@@ -199,7 +200,7 @@ def test_more_draws_of_regions(two_regions, monkeypatch, gain):
     def weighed(*arguments):
         region = plain(*arguments)
         more = gain if region.modes == (second,) else 0.0
-        return replace(region, evidence=region.evidence._replace(log_value=region.evidence.log_value + more))
+        return replace(region, evidence=Estimate(region.evidence.log_value + more, 1e-4))
 
     monkeypatch.setattr(combine, "weighed", weighed)
     longer = bg.extend(two_regions, 100, tune=100, seed=12, progress=False)

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import bayesgmm as bg
-from bayesgmm.compare.regions import mode_table, modes_without_draws, region_table
+from bayesgmm.posterior.regions import has_modes, mode_table, modes_without_draws, region_table
 from bayesgmm.posterior.schema import with_groups
 from tests.fake_comparison import make_comparison
 from tests.regions import with_regions
@@ -23,7 +23,7 @@ def regions_said(plain, tree):
 
 def test_nothing_is_said_of_one_region(plain):
     assert region_table(plain.tree) is None
-    assert mode_table(plain.tree) is None
+    assert not has_modes(plain.tree)
     assert modes_without_draws(plain.tree, 0.0).empty
     assert regions_said(plain, plain.tree) == []
 

@@ -31,15 +31,18 @@ def region_table(tree: xr.DataTree) -> pd.DataFrame | None:
     return table
 
 
-def mode_table(tree: xr.DataTree) -> pd.DataFrame | None:
-    """One row per mode, in the order of the tree's `modes`; None where there is one, or the tree was not made by `sample`.
+def has_modes(tree: xr.DataTree) -> bool:
+    """Whether the tree has the atlas that `sample` makes."""
+    return "modes" in tree.children and {"region", "n_starts", "origin", "covariances"} <= set(tree["modes"].to_dataset())
+
+
+def mode_table(tree: xr.DataTree) -> pd.DataFrame:
+    """One row per mode, in the order of the tree's `modes`.
 
     ``share`` of the posterior, ``region`` (-1: of none), EM ``starts`` that led there, sorted ``weights``, ``origin``,
     and a ``description`` against the first, the reference.
     """
-    modes = tree["modes"].to_dataset() if "modes" in tree.children else xr.Dataset()
-    if not {"region", "n_starts", "origin", "covariances"} <= set(modes) or modes.sizes["mode"] == 1:
-        return None
+    modes = tree["modes"].to_dataset()
     X, resolution = observed_matrix(tree), resolution_of(tree)
     arrays = zip(*(modes[name].values for name in ("weights", "means", "covariances")), strict=True)
     groupings = [grouping_of(X, MixtureParams.from_covariances(*mode).recorded(resolution)) for mode in arrays]
