@@ -13,6 +13,7 @@ which is what becomes of the beta-binomial prior of the last component's count. 
 components (Frühwirth-Schnatter 2004; Lee and Robert 2016).
 """
 
+from functools import cache
 from itertools import permutations
 from typing import NamedTuple
 
@@ -29,6 +30,9 @@ SEED = 20_261_122
 ALPHA, G, H_OF_SQUARED_RANGE = 2.0, 0.2, 10.0
 SEPARATE, N_STATES, N_DRAWS = 4, 300, 2000
 """Up to this many components, evidences are by importance sampling, from this many states and by this many draws."""
+
+MOST, BRIDGED = 14, 10
+"""Components up to which the sampler goes; and the package, where those above are taken from the sampler."""
 
 PUBLISHED = {3: 0.061, 4: 0.128, 5: 0.182, 6: 0.199, 7: 0.160, 8: 0.109, 9: 0.071, 10: 0.040, 11: 0.023, 12: 0.013}
 """p(k | y) of the galaxies, k uniform on 1..30: Richardson and Green (1997), table 1; 0.000 for k = 1 and 2."""
@@ -159,6 +163,18 @@ def gibbs_log_evidences(y, max_components, *, seed=SEED, chains=100, warmup=500,
     return Evidences(np.array(values) - values[0], np.array(errors), values[0])
 
 
+@cache
+def gibbs_on_the_galaxies():
+    return gibbs_log_evidences(bg.load_galaxies().to_numpy().ravel(), MOST)
+
+
+def errors_against(evidences, reference):
+    """Standard errors of ln p(y | K) - ln p(y | reference), reference <= SEPARATE: from there on, errors of the steps add up."""
+    steps = np.where(np.arange(1, len(evidences.errors) + 1) > SEPARATE, evidences.errors, 0.0) ** 2
+    own = evidences.errors[np.minimum(np.arange(len(evidences.errors)), SEPARATE - 1)] ** 2
+    return np.sqrt(own + np.cumsum(steps) + evidences.errors[reference - 1] ** 2)
+
+
 def test_one_component_against_quadrature():
     """The mean in closed form, the scale by a trapezoid sum under the package's prior."""
     y = bg.load_galaxies().to_numpy().ravel()
@@ -191,7 +207,7 @@ def test_two_ways_agree_on_few_rows():
 
 
 def test_published_posterior_of_the_number_of_components():
-    evidences = gibbs_log_evidences(bg.load_galaxies().to_numpy().ravel(), 14)
+    evidences = gibbs_on_the_galaxies()
     found = evidences.posterior
     print("ln p(y | K) - ln p(y | 1):", evidences.log_values.round(2), "+-", evidences.errors.round(3))
     print("p(K | y):", found.round(3), "published:", PUBLISHED)
@@ -199,6 +215,28 @@ def test_published_posterior_of_the_number_of_components():
     assert found[:2].sum() < 0.0005
     for n_components, published in PUBLISHED.items():
         assert abs(found[n_components - 1] - published) < 0.02
+
+
+@pytest.mark.filterwarnings("ignore::bayesgmm.errors.SamplingWarning")  # slow chains with many components; judged by the figures
+def test_evidences_of_the_package():
+    """Bridge sampling, without the sampler above, and with it for what share K > BRIDGED have; steps of 1 to 10 against it."""
+    X = bg.load_galaxies()
+    y = X.to_numpy().ravel()
+    priors = bg.Priors(mean_loc=(y.max() + y.min()) / 2, mean_scale=np.ptp(y), scale_prior="hierarchical_gamma")
+    table = bg.n_components_posterior(X, range(1, BRIDGED + 1), priors=priors, resolution=0, seed=SEED, progress=False).table
+    gibbs = gibbs_on_the_galaxies()
+    ours = table["log_evidence"].to_numpy() - table["log_evidence"][3]
+    theirs = gibbs.log_values - gibbs.log_values[2]
+    error = np.hypot(np.hypot(table["standard_error"], table["standard_error"][3]), errors_against(gibbs, 3)[:BRIDGED])
+    whole = np.concatenate([ours, ours[-1] + theirs[BRIDGED:] - theirs[BRIDGED - 1]])
+    found = np.exp(whole - logsumexp(whole))
+    print("\nln p(y | K) - ln p(y | 3):", ours.round(3), "by Gibbs:", theirs[:BRIDGED].round(3), "error:", error.round(3))
+    print(f"p(K | y), seed {SEED}:", found.round(3), "by Gibbs:", gibbs.posterior.round(3), "published:", PUBLISHED)
+    for n_components in range(3, 9):
+        assert abs(found[n_components - 1] - PUBLISHED[n_components]) < 0.04
+    others = np.arange(1, BRIDGED + 1) != 3
+    assert (abs(ours - theirs[:BRIDGED])[others] < 3 * error[others]).all()
+    assert abs(table["log_evidence"][1] - gibbs.log_of_one) < 3 * np.hypot(table["standard_error"][1], gibbs.errors[0])
 
 
 def test_the_slip_in_a_common_copy_of_the_data_hardly_matters():
