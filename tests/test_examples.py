@@ -13,6 +13,7 @@ WRITTEN = {
     "extend_the_model": set(),
     "iris_who_belongs_where": {f"iris_{name}.png" for name in ("memberships", "entropy", "calibration", "similarity")},
     "galaxies_labels_and_partitions": {f"galaxies_{name}.png" for name in ("traces", "modes", "similarity")},
+    "galaxies_how_many_components": {"galaxies_n_components.png"},
 }
 
 
