@@ -118,16 +118,6 @@ def test_occupied_components_and_evidences_agree(concentration):
     assert (abs(own["probability"] - expected) < 4 * error + 1e-4)[notable].all()
 
 
-def test_more_rows_empty_superfluous_components():
-    """Rousseau and Mengersen (2011, theorem 1): the more rows, the surer."""
-    found = []
-    for n_samples in (20, 80, 640):
-        tree = bg.sample(groups([[0], [7]], n_samples, SEED), 4, priors=bg.Priors(concentration=0.05), seed=SEED, progress=False)
-        found.append(float(bg.occupied_components(tree)["probability"][2]))
-    print(f"\np(2 of 4 hold rows) for 20, 80 and 640 rows, seed {SEED}: {np.round(found, 3).tolist()}")
-    assert found[0] < found[1] < found[2]
-
-
 def test_a_large_concentration_fills_more_components():
     """The same data, the same K: what is found depends on the prior of the weights."""
     X, _ = DATA["two groups in a column"]
