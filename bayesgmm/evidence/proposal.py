@@ -30,6 +30,18 @@ MOST_DRAWS = 2000
 
 MAX_ITERATIONS = 100
 
+FEW_STEPS = 500
+"""Of the search for the likeliest order of one point in one Gaussian."""
+
+MOST_STEPS = 20_000
+"""Of the search for all orders that count."""
+
+COMPLETE = 0.999
+"""Share of the points whose sums must be complete; the others lose less than they have."""
+
+SAMPLED = 32
+"""Points that tell whether sums take too long."""
+
 ROUNDS = 3
 """Of fitting and naming the components of the draws anew."""
 
@@ -38,13 +50,14 @@ class Terms(NamedTuple):
     """The density of points and the largest term of its sum.
 
     ln q (S,) and, of that term, the order of the components in the slots (S, K), the Gaussian (S,) and the squared distance
-    from it (S,).
+    from it (S,); whether the sum is complete (S,).
     """
 
     log_density: Array
     orders: Orders
     nearest: NDArray[np.intp]
     distances: Array
+    complete: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +72,12 @@ class Proposal:
     gaussians: MixtureParams
 
     def log_density(self, u: Array) -> Array:
-        """ln q(u) (S,) of points u (S, P)."""
-        return self.terms(u).log_density
+        """ln q(u) (S,) of points u (S, P); all NaN where so many components could be exchanged that sums take too long."""
+        sample = u[:: max(len(u) // SAMPLED, 1)]
+        if not self.terms(sample, MOST_STEPS).complete.all():
+            return np.full(len(u), np.nan)
+        terms = self.terms(u, MOST_STEPS)
+        return terms.log_density if terms.complete.mean() > COMPLETE else np.full(len(u), np.nan)
 
     def draw(self, n_draws: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.bool_]]:
         """Points u (S, P) in one labelling, and whether they are in the support of the posterior."""
@@ -70,8 +87,8 @@ class Proposal:
         v = gaussians.means[which] + (gaussians.scale_trils[which] @ z[:, :, None])[:, :, 0]
         return coordinates_of(v, self.priors, self.slots)
 
-    def terms(self, u: Array) -> Terms:
-        """The density of points u (S, P), and the largest terms of its sum over orders and Gaussians."""
+    def terms(self, u: Array, most_steps: int = FEW_STEPS) -> Terms:
+        """The density of points u (S, P), and the largest terms of its sum over orders and Gaussians, each searched so far."""
         scores = scores_of(u, self.priors, self.slots)
         structure, gaussians = self.priors.structure, self.gaussians
         n_points, n_components = len(u), structure.n_components
@@ -84,6 +101,7 @@ class Proposal:
             np.zeros((n_points, n_components), dtype=np.intp),
             np.empty(n_points, dtype=np.intp),
             np.empty(n_points),
+            np.empty(n_points, dtype=np.bool_),
         )
         log_weights = np.log(gaussians.weights)
 
@@ -93,6 +111,7 @@ class Proposal:
                 log_weights,
                 gaussians.means,
                 gaussians.scale_trils,
+                most_steps,
                 *(array[part] for array in out),
             )
 

@@ -119,7 +119,7 @@ def mass_of(target: Target, u: Array, leading: MixtureParams, rng: np.random.Gen
 
     The draws are cut into pieces; those with even numbers are bridged from a proposal fitted to the others, and the other way
     round. `leading` is a mixture of the region, like whose components those of the draws are named at first; `inside` says
-    whether points are of the region.
+    whether points are of the region. NaN with infinite error where too many components could be exchanged for one another.
     """
     size = u.shape[1]
     kept = u[: len(u) - len(u) % PIECES].reshape(PIECES, -1, size)
@@ -130,12 +130,16 @@ def mass_of(target: Target, u: Array, leading: MixtureParams, rng: np.random.Gen
         other = slice(1 - half.start, None, 2)
         proposal = fit_proposal(kept[other].reshape(-1, size), np.concatenate(orders[other]), target.priors, rng)
         log_q = proposal.log_density(kept[half].reshape(-1, size)).reshape(heights[half].shape)
+        if np.isnan(log_q).any():
+            return Estimate(np.nan, np.inf)
         proposed, possible = proposal.draw(PROPOSED, rng)
         if inside is not None:
             possible[possible] = inside(proposed[possible])
         log_p_of_q, log_q_of_q = np.full(PROPOSED, -np.inf), np.zeros(PROPOSED)
         log_p_of_q[possible] = target.log_densities(proposed[possible])
         log_q_of_q[possible] = proposal.log_density(proposed[possible])
+        if np.isnan(log_q_of_q).any():
+            return Estimate(np.nan, np.inf)
         estimates.append(bridge(heights[half], log_q, log_p_of_q, log_q_of_q))
     return mean_of(estimates)
 

@@ -16,7 +16,7 @@ NEGLIGIBLE = 20.0
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def log_sum_over_orders(  # noqa: C901 - a search through a tree, in one loop because numba compiles recursion badly
-    shared, blocks, bonus, log_weights, means, trils, out, orders, components, distances
+    shared, blocks, bonus, log_weights, means, trils, most_steps, out, orders, components, distances, complete
 ):
     r"""ln of the sum over orders s and mixture components j of w_j N(v_s; m_j, L_j L_j') e^(sum_k bonus[k, s_k]).
 
@@ -30,9 +30,11 @@ def log_sum_over_orders(  # noqa: C901 - a search through a tree, in one loop be
         What is added to the logarithm where component c is in slot k.
     log_weights, means, trils : (J,), (J, P), (J, P, P)
         Of the Gaussian mixture over v = (shared, slot 0, ..., slot K - 1).
-    out, orders, components, distances : (S,), (S, K), (S,), (S,)
+    most_steps : int
+        Of the search for one point and one j; components that could all be exchanged for one another need K! of them.
+    out, orders, components, distances, complete : (S,), (S, K), (S,), (S,), (S,)
         Filled with the sum and, of its largest term, the order (component orders[n, k] is in slot k), j and the squared distance
-        of v from the mean in units of the covariance.
+        of v from the mean in units of the covariance; and whether no search was broken off.
     """
     n_points, n_slots = blocks.shape[0], blocks.shape[1]
     width, n_shared = blocks.shape[3], shared.shape[1]
@@ -52,14 +54,18 @@ def log_sum_over_orders(  # noqa: C901 - a search through a tree, in one loop be
                 largest = max(largest, bonus[n, k, c])
             most[k] = most[k + 1] + largest
         best, total = -np.inf, 0.0
-        components[n], distances[n] = -1, np.inf
+        components[n], distances[n], complete[n] = -1, np.inf, True
         for j in range(len(log_weights)):
             squares[0], gains[0] = _extend(z, shared[n], means[j], trils[j], 0, n_shared), constants[j]
             for c in range(n_slots):
                 used[c] = False
-            slot = 0
+            slot, steps = 0, 0
             chosen[0] = -1
             while slot >= 0:
+                if steps == most_steps:
+                    complete[n] = False
+                    break
+                steps += 1
                 if chosen[slot] >= 0:
                     used[chosen[slot]] = False
                 chosen[slot] += 1

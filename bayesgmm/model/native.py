@@ -150,4 +150,5 @@ def _copy(dim, expanded, u_, out_, data_):
 @cache
 def _compiled() -> tuple[Any, Any]:
     """The two C functions; compiled on first use, or read from numba's cache."""
-    return cfunc(_DENSITY_SIGNATURE, cache=True)(_density), cfunc(_COPY_SIGNATURE, cache=True)(_copy)
+    density = cfunc(_DENSITY_SIGNATURE, cache=True, error_model="numpy")(_density)  # an exception would leave the value unset
+    return density, cfunc(_COPY_SIGNATURE, cache=True)(_copy)

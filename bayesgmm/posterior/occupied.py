@@ -14,6 +14,9 @@ from bayesgmm.posterior.schema import Draws, observed_matrix, raw_posterior, rec
 
 Array = NDArray[np.float64]
 
+FEW_MAKE_IT = 0.02
+"""Share of a sum that one draw may have."""
+
 MOST_COMPONENTS = 16
 MOST_WORK = 2e10
 """Sums over subsets, rows and draws: beyond it draws are thinned evenly."""
@@ -61,7 +64,7 @@ def log_ratio_by_empty(tree: xr.DataTree, concentration: float) -> tuple[float, 
 
     p(X | K - 1) c = p(X | K) P(a given component holds no row | X, K) where components are independent a priori, with
     c = Gamma(K a) Gamma(N + (K - 1) a) / (Gamma((K - 1) a) Gamma(N + K a)) for weights Dirichlet(a) (Nobile 2004, section 3, in
-    another form). Infinite where no draw gives a component any chance to be empty.
+    another form). The error is infinite where few draws make the mean: where components are hardly ever empty it means nothing.
     """
     sums = subset_sums(tree)
     n_components, n_samples = sums.shape[2] - 1, observed_matrix(tree).shape[0]
@@ -71,7 +74,8 @@ def log_ratio_by_empty(tree: xr.DataTree, concentration: float) -> tuple[float, 
     mean = float(empty.mean())
     if mean == 0:
         return np.inf, np.inf
-    return log_constant - float(np.log(mean)), _error_of_mean(empty) / mean
+    error = np.inf if empty.max() > FEW_MAKE_IT * empty.sum() else _error_of_mean(empty) / mean
+    return log_constant - float(np.log(mean)), error
 
 
 def subset_sums(tree: xr.DataTree) -> Array:

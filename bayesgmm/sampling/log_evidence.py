@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesgmm.data import check_seed
-from bayesgmm.errors import InputError
+from bayesgmm.errors import InputError, SamplingError
 from bayesgmm.evidence.bridge import UNMEASURED, Estimate
 from bayesgmm.evidence.regions import mass_of
 from bayesgmm.model.target import Target
@@ -60,6 +60,9 @@ def log_evidence(tree: xr.DataTree, *, seed: int | np.random.Generator | None = 
     ------
     InputError
         If the tree was not made by `sample`, or has too few draws: two for each free parameter in each half of the chains.
+    SamplingError
+        If so many components are alike, as empty ones are, that a sum over their orders takes too long (from 9 on or so), or
+        halves of the draws have nothing in common.
 
     Notes
     -----
@@ -86,7 +89,14 @@ def _of_draws(tree: xr.DataTree, target: Target, rng: np.random.Generator) -> Es
         )
     modes = tree["modes"].to_dataset()
     leading = MixtureParams.from_covariances(*(modes[name].values[0] for name in ("weights", "means", "covariances")))
-    return mass_of(target, u.reshape(-1, size), leading, rng)
+    estimate = mass_of(target, u.reshape(-1, size), leading, rng)
+    if not np.isfinite(estimate.standard_error):
+        raise SamplingError(
+            f"log_evidence: the evidence of {target.structure.n_components} components could not be measured: so many of them "
+            "could be exchanged that sums over their orders take too long, or the chains are apart; use fewer components, or "
+            "sample longer"
+        )
+    return estimate
 
 
 def _of_regions(tree: xr.DataTree) -> Estimate:

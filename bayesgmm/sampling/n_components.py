@@ -15,7 +15,7 @@ from bayesgmm.data import check_count, check_resolution, check_seed, validate
 from bayesgmm.em.bootstrap_lrt import bootstrap_lrt
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMResult
-from bayesgmm.errors import InputError
+from bayesgmm.errors import InputError, SamplingError
 from bayesgmm.evidence.bridge import Estimate, share_errors
 from bayesgmm.evidence.empty import extensible
 from bayesgmm.model.priors import Priors
@@ -34,13 +34,14 @@ class NComponentsPosterior:
     Attributes
     ----------
     table : DataFrame
-        One row per number of components K: ``prior`` p(K); ``log_evidence`` ln p(X | K) and its ``standard_error``;
-        ``probability`` p(K | X) and its ``probability_error``; ``mean_occupied``, the posterior mean of the number of components
-        that hold rows, given K; ``bic``, ``icl`` and ``aic`` of the EM fit (smaller is better); ``elpd_loo`` and
-        ``elpd_loo_error``, the expected log predictive density of rows left out (larger is better), ``elpd_behind_error``, the
-        error of the difference from the best, row by row, and ``bad_k``, how many rows' importance weights are too uneven for
-        it; ``p_value`` of the bootstrap test of K against K + 1, where it was asked for; ``gain_by_empty`` and its
-        ``gain_by_empty_error``, an independent estimate of the gain in log evidence over K - 1.
+        One row per number of components K: ``prior`` p(K); ``log_evidence`` ln p(X | K), its ``standard_error`` and ``method``
+        ("bridge", or, where that takes too long, "gain by empty": the one before plus gain_by_empty); ``probability`` p(K | X)
+        and its ``probability_error``; ``mean_occupied``, the posterior mean of the number of components that hold rows, given
+        K; ``bic``, ``icl`` and ``aic`` of the EM fit (smaller is better); ``elpd_loo`` and ``elpd_loo_error``, the expected log
+        predictive density of rows left out (larger is better), ``elpd_behind_error``, the error of the difference from the
+        best, row by row, and ``bad_k``, how many rows' importance weights are too uneven for it; ``p_value`` of the bootstrap
+        test of K against K + 1, where it was asked for; ``gain_by_empty`` and its ``gain_by_empty_error``, an independent
+        estimate of the gain in log evidence over K - 1.
     occupied : DataFrame
         p(m components hold rows | X, K), one row per K, one column per m.
     trees : dict of int to DataTree
@@ -203,18 +204,30 @@ def _checked_prior(prior: Mapping[int, float] | ArrayLike | None, sizes: list[in
 
 
 def _evidence_columns(trees: dict[int, xr.DataTree], log_prior: Array, rng: np.random.Generator) -> pd.DataFrame:
-    estimates = []
-    for tree in trees.values():
-        evidence = log_evidence(tree, seed=rng)
-        estimates.append(Estimate(evidence.log_value, evidence.standard_error))
-    values, errors = np.array(estimates).T
-    unscaled = values + log_prior
     gains = {size: _gain_by_empty(size, trees) for size in trees}
+    estimates: dict[int, Estimate] = {}
+    methods = []
+    for size, tree in trees.items():
+        try:
+            evidence = log_evidence(tree, seed=rng)
+        except SamplingError:
+            gain, error = gains[size]
+            if size - 1 not in estimates or not np.isfinite(error):
+                raise
+            before = estimates[size - 1]
+            estimates[size] = Estimate(before.log_value + gain, float(np.hypot(before.standard_error, error)))
+            methods.append("gain by empty")
+        else:
+            estimates[size] = Estimate(evidence.log_value, evidence.standard_error)
+            methods.append("bridge")
+    values, errors = np.array(list(estimates.values())).T
+    unscaled = values + log_prior
     return pd.DataFrame(
         {
             "prior": np.exp(log_prior),
             "log_evidence": values,
             "standard_error": errors,
+            "method": methods,
             "probability": np.exp(unscaled - np.logaddexp.reduce(unscaled)),
             "probability_error": share_errors([Estimate(*pair) for pair in zip(unscaled, errors, strict=True)]),
             "gain_by_empty": [gain for gain, _ in gains.values()],

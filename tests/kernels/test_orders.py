@@ -29,7 +29,9 @@ def fast(shared, blocks, bonus, *gaussians):
         np.empty(n_points, dtype=np.intp),
         np.empty(n_points),
     )
-    log_sum_over_orders(shared, blocks, bonus, *gaussians, *out)
+    complete = np.empty(n_points, dtype=np.bool_)
+    log_sum_over_orders(shared, blocks, bonus, *gaussians, 10**6, *out, complete)
+    assert complete.all()
     return out
 
 
@@ -114,3 +116,14 @@ def test_terms_left_out_are_negligible():
     single = fast(shared, np.ascontiguousarray(equal), alone, *gaussians)[0]
     np.testing.assert_allclose(one, single + np.log(24), rtol=0, atol=1e-10)
     assert_same((shared, 30 * blocks, bonus, *gaussians))
+
+
+def test_a_search_that_is_broken_off_says_so():
+    """Five components that could all be exchanged need 5! leaves; with fewer steps the sum is a part of it."""
+    shared, blocks, bonus, *gaussians = problem(np.random.default_rng(21), 5, n_points=3)
+    blocks, bonus = np.broadcast_to(blocks[:, :1, :1], blocks.shape).copy(), 0 * bonus
+    whole, *_ = fast(shared, blocks, bonus, *gaussians)
+    out = (np.empty(3), np.zeros((3, 5), dtype=np.intp), np.empty(3, dtype=np.intp), np.empty(3), np.empty(3, dtype=np.bool_))
+    log_sum_over_orders(shared, blocks, bonus, *gaussians, 40, *out)
+    assert not out[-1].any()
+    assert (out[0] < whole).all()

@@ -1,5 +1,6 @@
 """log_evidence: exact values, seeds, files, and trees of several regions, which `extend` and `save` keep."""
 
+import importlib
 import warnings
 from dataclasses import replace
 
@@ -16,6 +17,9 @@ from tests.problems import random_params
 from tests.statistical.exact import ExactProblem, solve
 
 PARTS = ("weights", "means", "covariances")
+
+
+log_evidence_module = importlib.import_module("bayesgmm.sampling.log_evidence")
 
 
 def sampled(*arguments, **settings):
@@ -260,3 +264,9 @@ def test_units_change_the_evidence_by_their_jacobian():
     assert other.log_value == pytest.approx(
         one.log_value - 30 * np.log(100), abs=4 * np.hypot(one.standard_error, other.standard_error)
     )
+
+
+def test_what_cannot_be_measured_is_an_error(pair, monkeypatch):
+    monkeypatch.setattr(log_evidence_module, "mass_of", lambda *_: Estimate(np.nan, np.inf))
+    with pytest.raises(bg.SamplingError, match="2 components could not be measured"):
+        bg.log_evidence(pair[1])

@@ -1,5 +1,6 @@
 """n_components_posterior: what the table holds, priors of the number, arguments."""
 
+import importlib
 import warnings
 
 import numpy as np
@@ -13,6 +14,7 @@ COLUMNS = [
     "prior",
     "log_evidence",
     "standard_error",
+    "method",
     "probability",
     "probability_error",
     "gain_by_empty",
@@ -161,3 +163,18 @@ def test_probable_numbers_of_a_table_made_by_hand():
     assert made.log_bayes_factors.loc[4, 2] == 2.0
     np.testing.assert_allclose(made.n_occupied, [0.02, 0.58, 0.2, 0.2])
     assert repr(made) == "NComponentsPosterior: p(K | X) = {2: 0.200, 4: 0.800}"
+
+
+def test_evidence_that_cannot_be_bridged_goes_on_from_the_one_before(groups, monkeypatch):
+    """By how often a component is empty, and the table says so."""
+
+    def refused(tree, **settings):
+        if tree["posterior"].sizes["cluster"] == 3:
+            raise bg.SamplingError("too many orders")
+        return bg.log_evidence(tree, **settings)
+
+    monkeypatch.setattr(importlib.import_module("bayesgmm.sampling.n_components"), "log_evidence", refused)
+    table = compared(groups, (2, 3), seed=2).table
+    assert table["method"].tolist() == ["bridge", "gain by empty"]
+    assert table.loc[3, "log_evidence"] == pytest.approx(table.loc[2, "log_evidence"] + table.loc[3, "gain_by_empty"])
+    assert table.loc[3, "standard_error"] > table.loc[2, "standard_error"]
