@@ -10,6 +10,9 @@ from scipy.special import logsumexp
 
 Array = NDArray[np.float64]
 
+DISAGREE = 2.5
+"""Standard errors of their mean by which estimates differ that are not of one thing."""
+
 UNMEASURED = 1.0
 """Standard error, in nats, that a mass which was not measured is given where it is added to others."""
 
@@ -69,17 +72,22 @@ def bridge(log_p: Array, log_q: Array, log_p_of_q: Array, log_q_of_q: Array) -> 
 
 
 def mean_of(estimates: list[Estimate]) -> Estimate:
-    """The mean of independent estimates, with the error of their differences where that is larger than their own."""
+    """The mean of independent estimates, with the error of their differences where these are far larger than their own say.
+
+    NaN with infinite error where one of them could not be made.
+    """
     values, errors = np.array(estimates).T
-    if not np.isfinite(values).all():
-        return Estimate(-np.inf, np.inf)
+    if not (np.isfinite(values).all() and np.isfinite(errors).all()):
+        return Estimate(np.nan, np.inf)
     own, seen = (errors**2).sum() / len(values) ** 2, values.var(ddof=1) / len(values)
-    return Estimate(float(values.mean()), float(np.sqrt(max(own, seen))))
+    return Estimate(float(values.mean()), float(np.sqrt(seen if seen > DISAGREE**2 * own else own)))
 
 
 def share_errors(estimates: Sequence[Estimate]) -> Array:
     """Standard errors of the shares of masses in their sum, by the delta method; one half, the largest that there is, at most."""
     values, errors = np.array(estimates).T
+    if not np.isfinite(values).all():
+        return np.full(len(values), 0.5)
     shares = np.exp(values - np.logaddexp.reduce(values))
     jacobian = np.diag(shares) - np.outer(shares, shares)
     return np.minimum(np.sqrt((jacobian**2) @ np.nan_to_num(errors, nan=UNMEASURED, posinf=1e6) ** 2), 0.5)

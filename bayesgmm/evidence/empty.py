@@ -50,8 +50,8 @@ def log_empty(n_components: int, n_occupied: int, n_samples: int, concentration:
 def with_empty(target: Target, smaller: Target, mapped: MappedMode) -> MappedMode:
     """A mode among fewer components as a place of the larger posterior: the others follow their prior.
 
-    It need not be a local maximum there; its metric is the mode's own beside the widths of the prior, and its mass
-    p(X | k) times the number of choices of the empty ones times the probability that they are empty, which is exact.
+    It need not be a local maximum there; its metric is the mode's own beside the widths of the prior. Its mass is that of the
+    mode among k times the number of choices of the empty ones times the probability that they are empty: those two are exact.
     """
     n_components, n_occupied = target.structure.n_components, smaller.structure.n_components
     concentration, n_samples = float(target.priors.concentration[0]), len(target.X)

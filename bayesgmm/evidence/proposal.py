@@ -30,8 +30,8 @@ MOST_DRAWS = 2000
 
 MAX_ITERATIONS = 100
 
-FEW_STEPS = 500
-"""Of the search for the likeliest order of one point in one Gaussian."""
+FEW_STEPS = 2000
+"""Of the search for the likeliest order of one point in one Gaussian: all orders of up to six components."""
 
 MOST_STEPS = 20_000
 """Of the search for all orders that count."""

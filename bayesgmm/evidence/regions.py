@@ -133,10 +133,12 @@ def mass_of(target: Target, u: Array, leading: MixtureParams, rng: np.random.Gen
         if np.isnan(log_q).any():
             return Estimate(np.nan, np.inf)
         proposed, possible = proposal.draw(PROPOSED, rng)
-        if inside is not None:
-            possible[possible] = inside(proposed[possible])
         log_p_of_q, log_q_of_q = np.full(PROPOSED, -np.inf), np.zeros(PROPOSED)
         log_p_of_q[possible] = target.log_densities(proposed[possible])
+        possible = np.isfinite(log_p_of_q)
+        if inside is not None:
+            possible[possible] = inside(proposed[possible])
+            log_p_of_q[~possible] = -np.inf
         log_q_of_q[possible] = proposal.log_density(proposed[possible])
         if np.isnan(log_q_of_q).any():
             return Estimate(np.nan, np.inf)

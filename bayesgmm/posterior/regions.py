@@ -32,7 +32,7 @@ def region_table(tree: xr.DataTree) -> pd.DataFrame | None:
 
 
 def has_modes(tree: xr.DataTree) -> bool:
-    """Whether the tree has the atlas that `sample` makes."""
+    """Whether the tree has modes that `mode_table` can tell of."""
     return "modes" in tree.children and {"region", "n_starts", "origin", "covariances"} <= set(tree["modes"].to_dataset())
 
 

@@ -71,11 +71,18 @@ def sample_whole(
     pieces: list[_Piece] = []
     regions = []
     started_in: tuple[int, ...] = ()
+    interrupted = False
     for i in chosen:
         region, share = exploration.regions[i], float(exploration.shares[i])
         starts = chain_starts(target, atlas, n_chains, rng, region.modes)
         wanted = settings.draws if alone else min(max(int(SPARE * share * settings.draws) + 1, FEWEST_IN_REGION), settings.draws)
-        raw = run(starts, seeds_of(rng, n_chains), replace(settings, draws=wanted))
+        try:
+            raw = run(starts, seeds_of(rng, n_chains), replace(settings, draws=wanted))
+        except KeyboardInterrupt:
+            if not pieces:
+                raise
+            interrupted = True
+            break
         started_in = started_in or tuple(starts[chain].mode for chain in raw.chains)
         if alone:
             return Whole(raw, replace(exploration, regions=(region,)), np.zeros(raw.u.shape[:2], dtype=np.intp), started_in)
@@ -86,7 +93,8 @@ def sample_whole(
             u = made if enough else np.concatenate([region.u, made])
             regions.append(weighed(target, atlas, locator, replace(region, u=u), rng))
             pieces.append(_Piece(raw, inside))
-        if raw.interrupted:
+        interrupted = raw.interrupted
+        if interrupted:
             break
     if not regions:
         raise SamplingError(
@@ -94,13 +102,14 @@ def sample_whole(
         )
     order = sorted(range(len(regions)), key=lambda i: -regions[i].evidence.log_value)
     found = replace(exploration, regions=tuple(regions[i] for i in order))
-    raw, region_of_draws = _put_together([pieces[i] for i in order], found.shares, settings.draws, rng)
+    raw, region_of_draws = _put_together([pieces[i] for i in order], found.shares, settings.draws, interrupted, rng)
     return Whole(raw, found, region_of_draws, started_in[: len(raw.chains)])
 
 
-def _put_together(pieces: Sequence[_Piece], shares: Array, n_draws: int, rng: np.random.Generator) -> tuple[RawDraws, Places]:
+def _put_together(
+    pieces: Sequence[_Piece], shares: Array, n_draws: int, interrupted: bool, rng: np.random.Generator
+) -> tuple[RawDraws, Places]:
     """Draws of all regions in proportion to their shares, and which region each is of."""
-    interrupted = any(piece.raw.interrupted for piece in pieces)
     n_chains = min(len(piece.raw.chains) for piece in pieces)
     if interrupted:  # as many as the shortest region allows
         made = [len(piece.raw.u[0]) / share for piece, share in zip(pieces, shares, strict=True)]

@@ -87,6 +87,8 @@ def explore(target: Target, atlas: Atlas, rng: np.random.Generator, cores: int, 
     groups = merged_by_traffic(places, len(atlas.modes))
     found = [(tuple(modes), joined[np.isin(where, modes)]) for modes in groups]
     regions = [Region(modes, Estimate(np.nan, np.nan), u) for modes, u in found if len(u) >= FEWEST_DRAWS]
+    if not regions:
+        regions = [max((Region(modes, Estimate(np.nan, np.nan), u) for modes, u in found), key=lambda region: len(region.u))]
     if len(regions) > 1:
         regions = [weighed(target, atlas, locator, region, rng) for region in regions]
     return Exploration(atlas, locator, tuple(sorted(regions, key=lambda region: -region.evidence.log_value)))

@@ -17,7 +17,7 @@ from bayesgmm.sampling.explore import Region, seeds_of
 from bayesgmm.sampling.nuts import NutsSettings
 from bayesgmm.sampling.sample import nuts_settings, with_problems_said
 from bayesgmm.sampling.start import ChainStart
-from bayesgmm.sampling.tree import coordinates_of_draws, exploration_of, posterior_tree, target_of
+from bayesgmm.sampling.tree import coordinates_of_draws, exploration_of, has_atlas, posterior_tree, target_of
 
 
 def extend(
@@ -29,7 +29,7 @@ def extend(
     seed: int | np.random.Generator | None = None,
     progress: bool | None = None,
 ) -> xr.DataTree:
-    """The tree of `sample` with more draws: every chain goes on where it ended.
+    """The tree of `sample` with more draws: every chain goes on where it ended, or, of several regions, begins in them anew.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def extend(
     InputError
         If the tree was not made by `sample`, or bad arguments.
     """
-    if "sampler" not in tree.attrs or "modes" not in tree.children:
+    if "sampler" not in tree.attrs or not has_atlas(tree):
         raise InputError("extend: the tree was not made by `sample`, or parts of it are gone; sample again with more draws")
     old = {name: tree[name].to_dataset() for name in ("posterior_raw", "sample_stats", "log_likelihood", "log_prior")}
     target = target_of(tree)
@@ -116,7 +116,8 @@ def _with_all_regions(whole: Whole, before: Sequence[Region]) -> Whole:
     known = {region.modes: region for region in before}
     reached = [
         region
-        if not region.evidence.standard_error > known[region.modes].evidence.standard_error
+        if region.evidence.standard_error <= known[region.modes].evidence.standard_error
+        or np.isnan(known[region.modes].evidence.standard_error)
         else replace(region, evidence=known[region.modes].evidence)
         for region in whole.exploration.regions
     ]

@@ -1,6 +1,7 @@
 """log_evidence: the probability of the data under the model, from the draws of its posterior."""
 
 from dataclasses import dataclass
+from math import factorial
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,12 @@ import xarray as xr
 from bayesgmm.data import check_seed
 from bayesgmm.errors import InputError, SamplingError
 from bayesgmm.evidence.bridge import UNMEASURED, Estimate
+from bayesgmm.evidence.chart import MAX_ORDERS
 from bayesgmm.evidence.regions import mass_of
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
 from bayesgmm.posterior.regions import mode_table
-from bayesgmm.sampling.tree import coordinates_of_draws, target_of
+from bayesgmm.sampling.tree import coordinates_of_draws, has_atlas, target_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +69,21 @@ def log_evidence(tree: xr.DataTree, *, seed: int | np.random.Generator | None = 
     Notes
     -----
     Bridge sampling (Meng and Wong 1996) between the draws and a Gaussian mixture fitted to them by EM, in coordinates in which
-    the priors are nearly normal; half of the chains are bridged from a proposal fitted to the other half. Both densities are
+    the priors are nearly normal; the draws are cut into eight pieces, and every other one is bridged from a proposal fitted to
+    the rest. Both densities are
     summed over all orders of the components, so that labels play no part and the K! copies are counted exactly. The standard
     error takes the autocorrelation of the chains into account. Modes in which no chain was are not part of log_value; `modes`
     says how much they hold by their own estimates.
     """
-    if "modes" not in tree.children or "reference_axes" not in tree["modes"]:
+    if not has_atlas(tree):
         raise InputError("log_evidence: the tree was not made by `sample`, or parts of it are gone; sample again")
     target = target_of(tree)
+    n_components = target.structure.n_components
+    if not target.priors.symmetric and factorial(n_components) > MAX_ORDERS:
+        raise InputError(
+            f"log_evidence: the concentrations differ, and {n_components} components have more orders than are followed; with "
+            "unequal concentrations evidence is measured for up to four components"
+        )
     rng = np.random.default_rng(check_seed(seed))
     estimate = _of_regions(tree) if "regions" in tree.children else _of_draws(tree, target, rng)
     return Evidence(estimate.log_value, estimate.standard_error, _modes(tree, estimate))

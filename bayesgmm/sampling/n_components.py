@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm.data import check_count, check_resolution, check_seed, validate
 from bayesgmm.em.bootstrap_lrt import bootstrap_lrt
-from bayesgmm.em.fit import fit_em
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, SamplingError
 from bayesgmm.evidence.bridge import Estimate, share_errors
+from bayesgmm.evidence.chart import fit_whole
 from bayesgmm.evidence.empty import extensible
 from bayesgmm.model.priors import Priors
-from bayesgmm.posterior.occupied import log_ratio_by_empty, occupied_components
+from bayesgmm.posterior.occupied import MOST_COMPONENTS, log_ratio_by_empty, occupied_components
 from bayesgmm.sampling.log_evidence import log_evidence
 from bayesgmm.sampling.sample import sample
 from bayesgmm.sampling.tree import target_of
@@ -35,13 +35,13 @@ class NComponentsPosterior:
     ----------
     table : DataFrame
         One row per number of components K: ``prior`` p(K); ``log_evidence`` ln p(X | K), its ``standard_error`` and ``method``
-        ("bridge", or, where that takes too long, "gain by empty": the one before plus gain_by_empty); ``probability`` p(K | X)
-        and its ``probability_error``; ``mean_occupied``, the posterior mean of the number of components that hold rows, given
-        K; ``bic``, ``icl`` and ``aic`` of the EM fit (smaller is better); ``elpd_loo`` and ``elpd_loo_error``, the expected log
-        predictive density of rows left out (larger is better), ``elpd_behind_error``, the error of the difference from the
-        best, row by row, and ``bad_k``, how many rows' importance weights are too uneven for it; ``p_value`` of the bootstrap
-        test of K against K + 1, where it was asked for; ``gain_by_empty`` and its ``gain_by_empty_error``, an independent
-        estimate of the gain in log evidence over K - 1.
+        ("bridge"; where that takes too long "gain by empty", the one before plus gain_by_empty, or "not measured", and then no
+        probability is known); ``probability`` p(K | X) and its ``probability_error``; ``mean_occupied``, the posterior mean of
+        the number of components that hold rows, given K; ``bic``, ``icl`` and ``aic`` of the EM fit (smaller is better);
+        ``elpd_loo`` and ``elpd_loo_error``, the expected log predictive density of rows left out (larger is better),
+        ``elpd_behind_error``, the error of the difference from the best, row by row, and ``bad_k``, how many rows' importance
+        weights are too uneven for it; ``p_value`` of the bootstrap test of K against K + 1, where it was asked for;
+        ``gain_by_empty`` and its ``gain_by_empty_error``, an independent estimate of the gain in log evidence over K - 1.
     occupied : DataFrame
         p(m components hold rows | X, K), one row per K, one column per m.
     trees : dict of int to DataTree
@@ -121,6 +121,8 @@ def n_components_posterior(
         Bad data or arguments.
     FitError, SamplingError
         Some number of components could not be fitted or sampled.
+    KeyboardInterrupt
+        By Ctrl-C during EM; one during sampling ends with the numbers of components that were reached.
 
     Notes
     -----
@@ -141,7 +143,7 @@ def n_components_posterior(
     fits: dict[int, EMResult] = {}
     for size in sizes:
         fit_stream, sample_stream = rng.spawn(2)
-        em = fit_em(dataset, size, covariance=covariance, n_init=n_init, resolution=steps, seed=fit_stream, progress=progress)
+        em = fit_whole(dataset, size, covariance=covariance, n_init=n_init, resolution=steps, seed=fit_stream, progress=progress)
         trees[size] = sample(
             dataset,
             em,
@@ -155,6 +157,9 @@ def n_components_posterior(
             progress=progress,
         )
         fits[size] = em
+        if trees[size].attrs["interrupted"]:
+            break
+    log_prior = log_prior[[sizes.index(size) for size in trees]]
     table = _evidence_columns(trees, log_prior, rng)
     occupied = pd.DataFrame({size: occupied_components(tree)["probability"] for size, tree in trees.items()}).T.fillna(0.0)
     table["mean_occupied"] = occupied.to_numpy() @ occupied.columns.to_numpy(dtype=float)
@@ -181,6 +186,10 @@ def _checked_sizes(n_components: int | Iterable[int]) -> list[int]:
     sizes = list(dict.fromkeys(check_count(size, "n_components") for size in given))
     if not sizes:
         raise InputError("n_components_posterior: n_components is empty; give the numbers to compare, such as range(1, 8)")
+    if max(sizes) > MOST_COMPONENTS:
+        raise InputError(
+            f"n_components_posterior: {max(sizes)} components are too many to say which hold rows; {MOST_COMPONENTS} is the most"
+        )
     return sizes
 
 
@@ -212,11 +221,13 @@ def _evidence_columns(trees: dict[int, xr.DataTree], log_prior: Array, rng: np.r
             evidence = log_evidence(tree, seed=rng)
         except SamplingError:
             gain, error = gains[size]
-            if size - 1 not in estimates or not np.isfinite(error):
-                raise
-            before = estimates[size - 1]
-            estimates[size] = Estimate(before.log_value + gain, float(np.hypot(before.standard_error, error)))
-            methods.append("gain by empty")
+            before = estimates.get(size - 1, Estimate(np.nan, np.nan))
+            known = bool(np.isfinite(error) and np.isfinite(before.log_value))
+            estimates[size] = Estimate(
+                before.log_value + gain if known else np.nan,
+                float(np.hypot(before.standard_error, error)) if known else np.nan,
+            )
+            methods.append("gain by empty" if known else "not measured")
         else:
             estimates[size] = Estimate(evidence.log_value, evidence.standard_error)
             methods.append("bridge")

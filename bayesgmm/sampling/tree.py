@@ -42,6 +42,8 @@ STATISTICS = {
 }
 """What each sampler calls its statistics, and what ArviZ's schema calls them."""
 
+ATLAS = {"region", "n_starts", "n_empty", "origin", "covariances", "coordinates", "metric", "reference_axes"}
+
 _PRIOR, _SCALE = "prior_", "prior_scale_"
 
 
@@ -176,6 +178,11 @@ def shares_of_modes(atlas: Atlas, regions: Sequence[Region]) -> Array:
             places = list(region.modes)
             log_masses[places] += region.evidence.log_value - np.logaddexp.reduce(log_masses[places])
     return np.asarray(softmax(log_masses))
+
+
+def has_atlas(tree: xr.DataTree) -> bool:
+    """Whether the tree has the atlas that `sample` makes; trees of earlier versions lack parts of it."""
+    return "modes" in tree.children and set(tree["modes"].to_dataset()) >= ATLAS
 
 
 def exploration_of(tree: xr.DataTree, target: Target) -> Exploration:

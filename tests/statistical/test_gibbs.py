@@ -15,7 +15,6 @@ SEED = 20_261_122
 N_RUNS, N_SWEEPS = 8, 60_000
 CASES = [
     ("VVV", 1, 3, "log_normal"),
-    ("VVI", 2, 2, "inverse_gamma"),
     ("VII", 2, 3, "half_normal"),
     ("VVV", 2, 3, "inverse_gamma"),
 ]
