@@ -22,6 +22,7 @@ from bayesgmm.evidence.atlas import Atlas, MappedMode, atlas_of, map_from
 from bayesgmm.evidence.empty import extensible, smaller_target, with_empty
 from bayesgmm.evidence.laplace import guessed_log_mass
 from bayesgmm.families import family_named
+from bayesgmm.model.structure import structure_of
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
 
@@ -42,7 +43,7 @@ WORTHWHILE = 30.0
 MORE_STARTS = {"random": 12, "k-means++": 6}
 """EM starts beside those of the fit, by kind: random partitions end in overlapping components, k-means in separate ones."""
 
-LARGE = 2_000_000
+LARGE = 200_000
 """Rows times components times parameters of a covariance, above which no more EM starts are made: modes are far apart in mass."""
 
 SMALLER_STARTS = 4
@@ -161,17 +162,33 @@ def _with_others_empty(target: Target, em: EMResult, rng: np.random.Generator) -
         optima = _modes_of(target, em, n_occupied, rng, n_init=SMALLER_STARTS)
         if not optima:
             continue
+        if _hopeless(target, em, optima[0], n_occupied):
+            break
         smaller = smaller_target(target, optima[0].params)
         candidates = [Candidate(mode.params, "EM", mode.n_runs) for mode in optima]
         for mapped in atlas_of(_climbed(smaller, candidates, SMALLER_MODES), symmetric=True).modes:
             yield with_empty(target, smaller, mapped)
 
 
+def _hopeless(target: Target, em: EMResult, best: EMMode, n_components: int) -> bool:
+    """Whether so few components, and fewer still, fit so badly that no prior makes up for it: as with most large data.
+
+    What a parameter more costs in evidence is about ln(N) / 2; here it is allowed twice that.
+    """
+    structure = target.structure
+    size = structure_of(structure.family, n_components, structure.n_features).n_coordinates
+    allowed = RANGE + (structure.n_coordinates - size) * np.log(len(target.X))
+    return best.log_likelihood < em.log_likelihood - allowed
+
+
 def _with_small_components(target: Target, em: EMResult, rng: np.random.Generator) -> Iterator[Candidate]:
     """The best EM fits of each smaller number of components, with small components added where the prior wants them."""
     structure, priors = target.structure, target.priors
     for n_occupied in range(structure.n_components - 1, 0, -1):
-        for mode in _modes_of(target, em, n_occupied, rng, n_init=SMALLER_STARTS)[:SMALLER_MODES]:
+        optima = _modes_of(target, em, n_occupied, rng, n_init=SMALLER_STARTS)
+        if optima and _hopeless(target, em, optima[0], n_occupied):
+            break
+        for mode in optima[:SMALLER_MODES]:
             params, n_empty = mode.params, structure.n_components - n_occupied
             rows = np.concatenate([len(target.X) * params.weights, priors.concentration[n_occupied:]])
             widest = int(params.weights.argmax())
