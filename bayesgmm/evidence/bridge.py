@@ -10,9 +10,6 @@ from scipy.special import logsumexp
 
 Array = NDArray[np.float64]
 
-DISAGREE = 2.5
-"""Standard errors of their mean by which estimates differ that are not of one thing."""
-
 UNMEASURED = 1.0
 """Standard error, in nats, that a mass which was not measured is given where it is added to others."""
 
@@ -72,7 +69,7 @@ def bridge(log_p: Array, log_q: Array, log_p_of_q: Array, log_q_of_q: Array) -> 
 
 
 def mean_of(estimates: list[Estimate]) -> Estimate:
-    """The mean of independent estimates, with the error of their differences where these are far larger than their own say.
+    """The mean of independent estimates, with the error of their differences where that is larger than their own.
 
     NaN with infinite error where one of them could not be made.
     """
@@ -80,7 +77,7 @@ def mean_of(estimates: list[Estimate]) -> Estimate:
     if not (np.isfinite(values).all() and np.isfinite(errors).all()):
         return Estimate(np.nan, np.inf)
     own, seen = (errors**2).sum() / len(values) ** 2, values.var(ddof=1) / len(values)
-    return Estimate(float(values.mean()), float(np.sqrt(seen if seen > DISAGREE**2 * own else own)))
+    return Estimate(float(values.mean()), float(np.sqrt(max(own, seen))))
 
 
 def share_errors(estimates: Sequence[Estimate]) -> Array:

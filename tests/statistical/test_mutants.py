@@ -177,7 +177,7 @@ MUTANTS = (
     ),
     Mutant(
         "half-t drawn with the tail of a t",
-        "model/priors.py",
+        "model/scale_priors.py",
         "return stats.t(self.nu, scale=self.sigma).ppf((1 + q) / 2)",
         "return stats.t(self.nu, scale=self.sigma).ppf((2 + q) / 3)",
         f"{PRIORS}test_draws_follow_their_priors[half_student_t]",
