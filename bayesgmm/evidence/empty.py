@@ -13,6 +13,7 @@ from bayesgmm.model.coordinates import centred_on
 from bayesgmm.model.structure import structure_of
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
+from bayesgmm.posterior.occupied import log_empty
 
 Array = NDArray[np.float64]
 
@@ -36,15 +37,6 @@ def smaller_target(target: Target, occupied: MixtureParams) -> Target:
     priors, n_components = target.priors, occupied.n_components
     structure = centred_on(structure_of(priors.structure.family, n_components, priors.structure.n_features), occupied)
     return replace(target, priors=replace(priors, structure=structure, concentration=priors.concentration[:n_components]))
-
-
-def log_empty(n_components: int, n_occupied: int, n_samples: int, concentration: float) -> float:
-    r"""ln of the prior probability that K - k given components of K hold none of N rows.
-
-    With weights Dirichlet(a), the mean of (1 - sum of their weights)^N, Gamma(K a) Gamma(N + k a) / (Gamma(k a) Gamma(N + K a)).
-    """
-    whole, part = n_components * concentration, n_occupied * concentration
-    return lgamma(whole) + lgamma(n_samples + part) - lgamma(part) - lgamma(n_samples + whole)
 
 
 def with_empty(target: Target, smaller: Target, mapped: MappedMode) -> MappedMode:

@@ -69,13 +69,20 @@ def log_ratio_by_empty(tree: xr.DataTree, concentration: float) -> tuple[float, 
     sums = subset_sums(tree)
     n_components, n_samples = sums.shape[2] - 1, observed_matrix(tree).shape[0]
     empty = sums[:, :, n_components - 1] / n_components
-    whole, part = n_components * concentration, (n_components - 1) * concentration
-    log_constant = lgamma(whole) + lgamma(n_samples + part) - lgamma(part) - lgamma(n_samples + whole)
     mean = float(empty.mean())
     if mean == 0:
         return np.inf, np.inf
     error = np.inf if empty.max() > FEW_MAKE_IT * empty.sum() else _error_of_mean(empty) / mean
-    return log_constant - float(np.log(mean)), error
+    return log_empty(n_components, n_components - 1, n_samples, concentration) - float(np.log(mean)), error
+
+
+def log_empty(n_components: int, n_occupied: int, n_samples: int, concentration: float) -> float:
+    r"""ln of the prior probability that K - k given components of K hold none of N rows.
+
+    With weights Dirichlet(a), the mean of (1 - sum of their weights)^N, Gamma(K a) Gamma(N + k a) / (Gamma(k a) Gamma(N + K a)).
+    """
+    whole, part = n_components * concentration, n_occupied * concentration
+    return lgamma(whole) + lgamma(n_samples + part) - lgamma(part) - lgamma(n_samples + whole)
 
 
 def subset_sums(tree: xr.DataTree) -> Array:

@@ -60,8 +60,7 @@ class Exploration:
 def explore(target: Target, atlas: Atlas, rng: np.random.Generator, cores: int, progress: bool | None) -> Exploration:
     """Short chains from every mode that matters, and the regions that they show; where one mode matters, that is the region.
 
-    Raises KeyboardInterrupt if the user interrupts: nothing is found yet that could be kept; SamplingError if all chains are
-    far from every mode.
+    Raises KeyboardInterrupt if the user interrupts: nothing is found yet that could be kept.
     """
     candidates = [place for place, share in enumerate(atlas.shares) if share >= MATTERS]
     size = target.structure.n_coordinates
