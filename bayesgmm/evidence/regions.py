@@ -61,15 +61,24 @@ class Locator:
     n_empty: Places
     proposals: dict[int, tuple[Places, Proposal]]
 
-    def places(self, u: Array) -> Places:
-        """The places in the atlas (S,) of draws u (S, P); NOWHERE for those that are far from every mode."""
+    def nearest(self, u: Array) -> tuple[Places, NDArray[np.bool_]]:
+        """The place in the atlas (S,) of the mode that each of the draws u (S, P) is from, and whether it is far from it."""
         n_empty = _count_empty(self.target, u)
-        out = np.empty(len(u), dtype=np.intp)
+        out, far = np.empty(len(u), dtype=np.intp), np.empty(len(u), dtype=np.bool_)
         for count in np.unique(n_empty).tolist():
             modes, proposal = self.proposals[count if count in self.proposals else ANY]
             terms = proposal.terms(u[n_empty == count])
-            out[n_empty == count] = np.where(terms.distances < FAR + 3 * u.shape[1], modes[terms.nearest], NOWHERE)
-        return out
+            out[n_empty == count], far[n_empty == count] = modes[terms.nearest], terms.distances >= FAR + 3 * u.shape[1]
+        return out, far
+
+    def places(self, u: Array) -> Places:
+        """The places in the atlas (S,) of draws u (S, P); NOWHERE for those that are far from every mode."""
+        places, far = self.nearest(u)
+        return np.where(far, NOWHERE, places)
+
+    def inside(self, u: Array, modes: Sequence[int]) -> NDArray[np.bool_]:
+        """Whether draws u (S, P) are of the region of these modes, which goes on until another mode is nearer."""
+        return np.isin(self.nearest(u)[0], modes)
 
 
 def locator_of(target: Target, atlas: Atlas) -> Locator:

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from bayesgmm.errors import InputError
 from bayesgmm.evidence.bridge import Estimate, share_errors
 from bayesgmm.plots.style import HAIRLINE, INK, MUTED, component_colour, house_style, new_figure, short_label
+from bayesgmm.posterior.regions import UNSAMPLED
 from bayesgmm.sampling.log_evidence import Evidence
 
 MOST_MODES = 12
@@ -19,9 +20,6 @@ MOST_MODES = 12
 
 SMALLEST_SHARE = 1e-6
 """The axis ends here; an arrow stands for a mode with less."""
-
-NOWHERE = -1
-"""Region of a mode whose mass was not measured by chains."""
 
 HEADING, STRIP, LINE, GAP = 0.3, 0.26, 0.15, 0.1
 """Inches that the heading of a region, the strip of a mode and each line under it take, and between modes."""
@@ -71,7 +69,7 @@ def evidence_data(evidence: Evidence) -> EvidenceData:
         raise InputError(f"plot_evidence draws the Evidence that log_evidence returns; got {type(evidence).__name__}")
     modes = evidence.modes.sort_values("share", ascending=False, kind="stable")
     home = modes["region"].to_numpy()
-    numbers = [int(region) for region in dict.fromkeys(home) if region != NOWHERE]
+    numbers = [int(region) for region in dict.fromkeys(home) if region != UNSAMPLED]
     shares = np.array([modes["share"][home == region].sum() for region in numbers])
     errors = np.array([modes["standard_error"][home == region].iloc[0] for region in numbers])
     by_region = share_errors([Estimate(float(np.log(share)), error) for share, error in zip(shares, errors, strict=True)])
@@ -98,7 +96,7 @@ def evidence_data(evidence: Evidence) -> EvidenceData:
         log_value=evidence.log_value,
         standard_error=evidence.standard_error,
         regions=regions,
-        not_measured=tuple(row for row in shown if row.region == NOWHERE),
+        not_measured=tuple(row for row in shown if row.region == UNSAMPLED),
         n_left_out=len(rows) - len(shown),
         share_left_out=float(sum(row.share for row in rows[MOST_MODES:])),
     )
@@ -187,7 +185,7 @@ def _note(row: ModeRow) -> list[str]:
 
 
 def _colour(region: int) -> str:
-    return MUTED if region == NOWHERE else component_colour(region)
+    return MUTED if region == UNSAMPLED else component_colour(region)
 
 
 def _draw_weights(axes: Axes, place: float, row: ModeRow) -> None:
@@ -205,8 +203,8 @@ def _draw_weights(axes: Axes, place: float, row: ModeRow) -> None:
 
 def _draw_share(axes: Axes, place: float, row: ModeRow) -> None:
     shown, colour = max(row.share, SMALLEST_SHARE), _colour(row.region)
-    marker = "<" if row.share < SMALLEST_SHARE else "D" if row.region == NOWHERE else "o"
-    axes.plot([shown], [place], marker, color=colour, mfc="white" if row.region == NOWHERE else colour, ms=6, zorder=3)
+    marker = "<" if row.share < SMALLEST_SHARE else "D" if row.region == UNSAMPLED else "o"
+    axes.plot([shown], [place], marker, color=colour, mfc="white" if row.region == UNSAMPLED else colour, ms=6, zorder=3)
     if row.share_error > 0:
         low, high = (max(row.share + side * row.share_error, SMALLEST_SHARE) for side in (-1, 1))
         axes.plot([low, high], [place, place], color=INK, lw=1.3, zorder=4)

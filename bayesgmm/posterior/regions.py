@@ -9,7 +9,7 @@ from bayesgmm.posterior.groupings import describe
 from bayesgmm.posterior.schema import observed_matrix, resolution_of
 from bayesgmm.posterior.structures import grouping_of
 
-NOWHERE = -1
+UNSAMPLED = -1
 """Region of a mode whose mass was not measured by chains."""
 
 
@@ -64,7 +64,7 @@ def modes_without_draws(tree: xr.DataTree, least: float) -> pd.DataFrame:
     if not {"region", "visited", "share", "weights"} <= set(modes):
         return pd.DataFrame({"share": [], "weights": []})
     share, place = modes["share"].values, np.arange(modes.sizes["mode"])
-    chosen = place[(share >= least) & (modes["region"].values == NOWHERE) & ~np.isin(place, modes["visited"].values)]
+    chosen = place[(share >= least) & (modes["region"].values == UNSAMPLED) & ~np.isin(place, modes["visited"].values)]
     return pd.DataFrame({"share": share[chosen], "weights": [_sorted_weights(modes, int(p)) for p in chosen]}, index=chosen)
 
 

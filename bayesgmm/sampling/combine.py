@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from bayesgmm.errors import SamplingError
 from bayesgmm.model.target import Target
 from bayesgmm.posterior.schema import SAMPLE_DIMS
 from bayesgmm.sampling.chains import RawDraws
-from bayesgmm.sampling.explore import Exploration, seeds_of, weighed
+from bayesgmm.sampling.explore import Exploration, Region, seeds_of, shares_of, weighed
 from bayesgmm.sampling.nuts import FEWEST_DRAWS, NutsSettings
 from bayesgmm.sampling.start import ChainStart, chain_starts
 
@@ -28,6 +29,9 @@ ENOUGH = 8
 
 SPARE = 1.2
 """Draws made in a region, relative to those that its share asks for: the share is estimated again from all of them."""
+
+ROUNDS = 3
+"""Of drawing more in regions whose share turned out to be larger than their draws are enough for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +56,12 @@ class Whole:
 
 
 class _Piece(NamedTuple):
-    """Chains that were run in a region, and for each the numbers of the draws that are of the region."""
+    """A region, the chains that were run in it, the modes they started in, and which draws (chain, draw) are of the region."""
 
+    region: Region
     raw: RawDraws
-    inside: list[Places]
+    started_in: tuple[int, ...]
+    inside: NDArray[np.bool_]
 
 
 def sample_whole(
@@ -65,73 +71,114 @@ def sample_whole(
 
     After an interruption, of the regions that were reached, with as many draws as keep the shares.
     """
-    atlas, locator = exploration.atlas, exploration.locator
     chosen = [i for i, share in enumerate(exploration.shares) if share * settings.draws >= 0.5]
-    alone = len(chosen) == 1
-    pieces: list[_Piece] = []
-    regions = []
-    started_in: tuple[int, ...] = ()
-    interrupted = False
-    for i in chosen:
-        region, share = exploration.regions[i], float(exploration.shares[i])
-        starts = chain_starts(target, atlas, n_chains, rng, region.modes)
-        wanted = settings.draws if alone else min(max(int(SPARE * share * settings.draws) + 1, FEWEST_IN_REGION), settings.draws)
-        try:
-            raw = run(starts, seeds_of(rng, n_chains), replace(settings, draws=wanted))
-        except KeyboardInterrupt:
-            if not pieces:
-                raise
-            interrupted = True
-            break
-        started_in = started_in or tuple(starts[chain].mode for chain in raw.chains)
-        if alone:
-            return Whole(raw, replace(exploration, regions=(region,)), np.zeros(raw.u.shape[:2], dtype=np.intp), started_in)
-        inside = [np.flatnonzero(np.isin(locator.places(u), region.modes)) for u in raw.u]
-        if sum(map(len, inside)):
-            made = np.concatenate([u[kept] for u, kept in zip(raw.u, inside, strict=True)])
-            enough = len(made) >= ENOUGH * made.shape[1]
-            u = made if enough else np.concatenate([region.u, made])
-            regions.append(weighed(target, atlas, locator, replace(region, u=u), rng))
-            pieces.append(_Piece(raw, inside))
-        interrupted = raw.interrupted
-        if interrupted:
-            break
-    if not regions:
+
+    def run_in(region: Region, n_draws: int) -> _Piece:
+        starts = chain_starts(target, exploration.atlas, n_chains, rng, region.modes)
+        raw = run(starts, seeds_of(rng, n_chains), replace(settings, draws=n_draws))
+        inside = np.ones(raw.u.shape[:2], dtype=np.bool_)
+        if len(chosen) > 1:
+            inside = np.stack([exploration.locator.inside(u, region.modes) for u in raw.u])
+        return _Piece(region, raw, tuple(starts[chain].mode for chain in raw.chains), inside)
+
+    if len(chosen) == 1:
+        alone = run_in(exploration.regions[chosen[0]], settings.draws)
+        whole = replace(exploration, regions=(alone.region,))
+        return Whole(alone.raw, whole, np.zeros(alone.inside.shape, dtype=np.intp), alone.started_in)
+    shares = exploration.shares
+    wanted = {i: min(max(int(SPARE * shares[i] * settings.draws) + 1, FEWEST_IN_REGION), settings.draws) for i in chosen}
+    pieces, interrupted = _run_in_all(target, exploration, run_in, wanted, settings.draws, rng)
+    if not pieces:
         raise SamplingError(
             "no chain stayed near the modes that it started from: sample again with another seed, or other priors"
         )
-    order = sorted(range(len(regions)), key=lambda i: -regions[i].evidence.log_value)
-    found = replace(exploration, regions=tuple(regions[i] for i in order))
-    raw, region_of_draws = _put_together([pieces[i] for i in order], found.shares, settings.draws, interrupted, rng)
-    return Whole(raw, found, region_of_draws, started_in[: len(raw.chains)])
+    ordered = sorted(pieces, key=lambda piece: -piece.region.evidence.log_value)
+    found = replace(exploration, regions=tuple(piece.region for piece in ordered))
+    raw, region_of_draws = _put_together(ordered, settings.draws, interrupted, rng)
+    return Whole(raw, found, region_of_draws, pieces[0].started_in[: len(raw.chains)])
 
 
-def _put_together(
-    pieces: Sequence[_Piece], shares: Array, n_draws: int, interrupted: bool, rng: np.random.Generator
-) -> tuple[RawDraws, Places]:
-    """Draws of all regions in proportion to their shares, and which region each is of."""
-    n_chains = min(len(piece.raw.chains) for piece in pieces)
+def _run_in_all(
+    target: Target,
+    exploration: Exploration,
+    run_in: Callable[[Region, int], _Piece],
+    wanted: dict[int, int],
+    n_draws: int,
+    rng: np.random.Generator,
+) -> tuple[list[_Piece], bool]:
+    """So many draws as are wanted of each region, more where its share asks for more, and whether that was interrupted."""
+    pieces: dict[int, _Piece] = {}
+    for _ in range(ROUNDS):
+        for i, number in wanted.items():
+            try:
+                made = run_in(exploration.regions[i], number)
+            except KeyboardInterrupt:
+                if pieces:
+                    return list(pieces.values()), True
+                raise
+            piece = _joined(pieces[i], made) if i in pieces else made
+            if piece.inside.any():
+                pieces[i] = _weighed(target, exploration, piece, rng)
+            if made.raw.interrupted:
+                return list(pieces.values()), True
+        wanted = _missing(pieces, n_draws) if pieces else {}
+    return list(pieces.values()), False
+
+
+def _weighed(target: Target, exploration: Exploration, piece: _Piece, rng: np.random.Generator) -> _Piece:
+    """The piece with the mass of its region estimated from its draws, and from those that explored it where they are few."""
+    u = piece.raw.u[piece.inside]
+    if len(u) < ENOUGH * u.shape[1]:
+        u = np.concatenate([piece.region.u, u])
+    region = weighed(target, exploration.atlas, exploration.locator, replace(piece.region, u=u), rng)
+    return piece._replace(region=region)
+
+
+def _missing(pieces: dict[int, _Piece], n_draws: int) -> dict[int, int]:
+    """How many more draws of each chain the regions need that have fewer than their share asks for."""
+    shares = shares_of([piece.region for piece in pieces.values()])
+    counts = _whole_numbers(shares, n_draws)
+    lacking = [count - piece.inside.sum() / len(piece.inside) for count, piece in zip(counts, pieces.values(), strict=True)]
+    return {i: max(ceil(SPARE * draws), FEWEST_IN_REGION) for i, draws in zip(pieces, lacking, strict=True) if draws > 0}
+
+
+def _joined(before: _Piece, more: _Piece) -> _Piece:
+    """The draws of both, chain by chain, and the region as explored; those before alone if a chain is missing from the others."""
+    if more.raw.chains != before.raw.chains:
+        return before._replace(region=more.region)
+    one, other = before.raw, more.raw
+    names = [str(name) for name in one.statistics.data_vars if name in other.statistics]
+    raw = RawDraws(
+        np.concatenate([one.u, other.u], axis=1),
+        one.chains,
+        xr.Dataset({name: (SAMPLE_DIMS, np.hstack([one.statistics[name], other.statistics[name]])) for name in names}),
+        one.seconds + other.seconds,
+        other.interrupted,
+    )
+    return _Piece(more.region, raw, before.started_in, np.hstack([before.inside, more.inside]))
+
+
+def _put_together(pieces: Sequence[_Piece], n_draws: int, interrupted: bool, rng: np.random.Generator) -> tuple[RawDraws, Places]:
+    """Draws of all regions in proportion to their shares, and which region each is of.
+
+    Those of one region are dealt out in the order in which they were made, chain after chain, evenly thinned.
+    """
+    shares = shares_of([piece.region for piece in pieces])
+    n_chains = min(len(piece.inside) for piece in pieces)
     if interrupted:  # as many as the shortest region allows
-        made = [len(piece.raw.u[0]) / share for piece, share in zip(pieces, shares, strict=True)]
+        made = [piece.inside.sum() / (n_chains * share) for piece, share in zip(pieces, shares, strict=True)]
         n_draws = max(int(min(n_draws, *made)), FEWEST_DRAWS)
     counts = _whole_numbers(shares, n_draws)
     names = sorted(set.intersection(*(set(map(str, piece.raw.statistics.data_vars)) for piece in pieces)))
-    size = pieces[0].raw.u.shape[2]
-    u, region = np.empty((n_chains, n_draws, size)), np.empty((n_chains, n_draws), dtype=np.intp)
-    statistics: dict[str, list[Array]] = {name: [] for name in names}
-    for chain in range(n_chains):
-        region[chain] = rng.permutation(np.repeat(np.arange(len(pieces)), counts))
-        values = {name: np.empty(n_draws, dtype=pieces[0].raw.statistics[name].dtype) for name in names}
-        for i, (piece, count) in enumerate(zip(pieces, counts, strict=True)):
-            source = chain if len(piece.inside[chain]) else int(np.argmax([len(kept) for kept in piece.inside]))
-            kept = piece.inside[source]
-            picked = kept[np.linspace(0, len(kept) - 1, count).round().astype(int)]
-            u[chain, region[chain] == i] = piece.raw.u[source, picked]
-            for name in names:
-                values[name][region[chain] == i] = piece.raw.statistics[name].values[source, picked]
+    region = np.stack([rng.permutation(np.repeat(np.arange(len(pieces)), counts)) for _ in range(n_chains)])
+    u = np.empty((n_chains, n_draws, pieces[0].raw.u.shape[2]))
+    statistics = {name: np.empty(region.shape, dtype=pieces[0].raw.statistics[name].dtype) for name in names}
+    for i, (piece, count) in enumerate(zip(pieces, counts, strict=True)):
+        picked = np.linspace(0, piece.inside.sum() - 1, n_chains * count).round().astype(int)
+        u[region == i] = piece.raw.u[piece.inside][picked]
         for name in names:
-            statistics[name].append(values[name])
-    dataset = xr.Dataset({name: (SAMPLE_DIMS, np.stack(rows)) for name, rows in statistics.items()})
+            statistics[name][region == i] = piece.raw.statistics[name].values[piece.inside][picked]
+    dataset = xr.Dataset({name: (SAMPLE_DIMS, values) for name, values in statistics.items()})
     seconds = sum(piece.raw.seconds for piece in pieces)
     return RawDraws(u, tuple(range(n_chains)), dataset, seconds, interrupted), region
 

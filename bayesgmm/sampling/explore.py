@@ -1,5 +1,6 @@
 """Exploring the modes that matter: short chains from each, the regions between which they travel, and the mass of each."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,7 +55,12 @@ class Exploration:
     @property
     def shares(self) -> Array:
         """Share of each region in the mass of all."""
-        return softmax([region.evidence.log_value for region in self.regions]) if len(self.regions) > 1 else np.ones(1)
+        return shares_of(self.regions)
+
+
+def shares_of(regions: Sequence[Region]) -> Array:
+    """Share of each region in the mass of all."""
+    return softmax([region.evidence.log_value for region in regions]) if len(regions) > 1 else np.ones(1)
 
 
 def explore(target: Target, atlas: Atlas, rng: np.random.Generator, cores: int, progress: bool | None) -> Exploration:
@@ -78,12 +84,12 @@ def explore(target: Target, atlas: Atlas, rng: np.random.Generator, cores: int, 
         atlas, _ = place_of_draw(target, atlas, u, atlas.modes[0].mode.metric)
     if len(atlas.modes) > len(locator.n_empty):
         locator = locator_of(target, atlas)
-    places = [locator.places(u) for u in raw.u]
-    joined, where = raw.u.reshape(-1, size), np.concatenate(places)
-    if (where == NOWHERE).mean() > LOST:
+    located = [locator.nearest(u) for u in raw.u]
+    joined, where = raw.u.reshape(-1, size), np.concatenate([places for places, _ in located])
+    if np.mean([far for _, far in located]) > LOST:
         everything = Region(tuple(range(len(atlas.modes))), Estimate(np.nan, np.nan), joined)
         return Exploration(atlas, locator, (everything,))
-    groups = merged_by_traffic(places, len(atlas.modes))
+    groups = merged_by_traffic([np.where(far, NOWHERE, places) for places, far in located], len(atlas.modes))
     found = [(tuple(modes), joined[np.isin(where, modes)]) for modes in groups]
     regions = [Region(modes, Estimate(np.nan, np.nan), u) for modes, u in found if len(u) >= FEWEST_DRAWS]
     if not regions:
@@ -97,7 +103,7 @@ def weighed(target: Target, atlas: Atlas, locator: Locator, region: Region, rng:
     """The region with its mass estimated from its draws; by its modes' own estimates where those do not say it well."""
     if len(region.u) >= 4 * region.u.shape[1]:
         leading = atlas.modes[region.modes[0]].params
-        evidence = mass_of(target, region.u, leading, rng, lambda u: np.isin(locator.places(u), region.modes))
+        evidence = mass_of(target, region.u, leading, rng, lambda u: locator.inside(u, region.modes))
         if evidence.standard_error < UNRELIABLE:
             return replace(region, evidence=evidence)
     masses = [atlas.modes[place].log_mass for place in region.modes]

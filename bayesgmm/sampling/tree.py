@@ -44,6 +44,9 @@ STATISTICS = {
 
 ATLAS = {"region", "n_starts", "n_empty", "origin", "covariances", "coordinates", "metric", "reference_axes"}
 
+LOCATED = "n_located"
+"""Of the modes, the first so many told the draws apart; the others were met on the way."""
+
 _PRIOR, _SCALE = "prior_", "prior_scale_"
 
 
@@ -152,6 +155,7 @@ def _atlas_groups(target: Target, whole: Whole, posterior: xr.Dataset) -> dict[s
             "check": visits.draws,
             **{dim: posterior[dim] for dim in ("chain", "cluster", "feature", "feature_bis")},
         },
+        attrs={LOCATED: len(whole.exploration.locator.n_empty)},
     )
     if len(regions) == 1:
         return {"modes": atlas}
@@ -182,7 +186,7 @@ def shares_of_modes(atlas: Atlas, regions: Sequence[Region]) -> Array:
 
 def has_atlas(tree: xr.DataTree) -> bool:
     """Whether the tree has the atlas that `sample` makes; trees of earlier versions lack parts of it."""
-    return "modes" in tree.children and set(tree["modes"].to_dataset()) >= ATLAS
+    return "modes" in tree.children and set(tree["modes"].to_dataset()) >= ATLAS and LOCATED in tree["modes"].attrs
 
 
 def exploration_of(tree: xr.DataTree, target: Target) -> Exploration:
@@ -206,7 +210,8 @@ def exploration_of(tree: xr.DataTree, target: Target) -> Exploration:
             Region(tuple(np.flatnonzero(modes["region"].values == i).tolist()), Estimate(*map(float, pair)), u[of_draw == i])
             for i, pair in enumerate(evidence)
         ]
-    return Exploration(atlas, locator_of(target, atlas), tuple(regions))
+    known = replace(atlas, modes=atlas.modes[: modes.attrs[LOCATED]])
+    return Exploration(atlas, locator_of(target, known), tuple(regions))
 
 
 def coordinates_of_draws(tree: xr.DataTree, target: Target) -> Array:

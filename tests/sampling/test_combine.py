@@ -21,12 +21,15 @@ from bayesgmm.sampling.start import ChainStart
 class _ByFirst:
     """A locator to which the first coordinate says the place."""
 
-    def places(self, u):
-        return u[:, 0].astype(int)
+    def inside(self, u, modes):
+        return np.isin(u[:, 0].astype(int), modes)
 
 
 class _Chains:
-    """In place of NUTS: u = (place, number of the draw, chain), all of the mode that the chain starts in, but for strays."""
+    """In place of NUTS: u = (place, number of the draw, chain), all of the mode that the chain starts in, but for strays.
+
+    A mode's draws are numbered on from call to call.
+    """
 
     def __init__(self, *, strays=None, interrupted_at=None, made=None, lost_chain=None):
         self.calls, self.strays, self.interrupted_at = [], strays or {}, interrupted_at
@@ -39,8 +42,9 @@ class _Chains:
         n_draws = self.made if interrupted and self.made else settings.draws
         chains = [c for c in range(len(starts)) if not (interrupted and c == self.lost_chain)]
         u = np.zeros((len(chains), n_draws, 3))
+        before = sum(other.draws for others, _, other in self.calls[:-1] if others[0].mode == starts[0].mode)
         for row, chain in enumerate(chains):
-            u[row, :, 0], u[row, :, 1], u[row, :, 2] = starts[chain].mode, np.arange(n_draws), chain
+            u[row, :, 0], u[row, :, 1], u[row, :, 2] = starts[chain].mode, before + np.arange(n_draws), chain
             u[row, self.strays.get(chain, slice(0)), 0] = -1
         names = {"lp": u[:, :, 1] + 1000 * u[:, :, 0], "diverging": u[:, :, 1] % 7 == 0}
         if starts[0].mode:
@@ -132,18 +136,21 @@ def test_a_region_alone_is_the_chains_as_they_are():
     assert "lp" in whole.raw.statistics
 
 
-def test_draws_outside_of_their_region_are_not_of_the_sample():
+def test_draws_outside_of_their_region_are_not_of_the_sample_and_the_others_are_in_order():
     whole = whole_of([0.6, 0.4], _Chains(strays={1: slice(100, 120)}))
     np.testing.assert_array_equal(whole.raw.u[:, :, 0], whole.region)
-    of_region = whole.raw.u[1, whole.region[1] == 0]
-    assert not ((of_region[:, 1] >= 100) & (of_region[:, 1] < 120)).any()
-    assert (np.diff(of_region[:, 1]) > 0).all()
+    of_region = whole.raw.u[whole.region == 0]
+    assert not ((of_region[:, 2] == 1) & (of_region[:, 1] >= 100) & (of_region[:, 1] < 120)).any()
+    assert (np.diff(of_region[:, 1] + 10_000 * of_region[:, 2]) > 0).all()
 
 
-def test_a_chain_that_was_never_in_its_region_borrows():
-    whole = whole_of([0.6, 0.4], _Chains(strays={2: slice(None)}))
+def test_a_chain_that_left_its_region_has_draws_of_the_others_and_none_is_there_twice():
+    """Two of three chains have too few draws for three: more are made."""
+    chains = _Chains(strays={2: slice(None)})
+    whole = whole_of([0.6, 0.4], chains)
     np.testing.assert_array_equal(whole.raw.u[:, :, 0], whole.region)
-    assert set(whole.raw.u[2, :, 2].astype(int)) <= {0, 1}
+    assert len(chains.calls) == 4
+    assert len(np.unique(whole.raw.u.reshape(-1, 3), axis=0)) == 3 * 400
 
 
 def test_a_region_whose_chains_all_left_it_is_dropped():
