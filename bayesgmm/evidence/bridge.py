@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-Array = NDArray[np.float64]
+from bayesgmm.posterior.regions import UNMEASURED
 
-UNMEASURED = 1.0
-"""Standard error, in nats, that a mass which was not measured is given where it is added to others."""
+Array = NDArray[np.float64]
 
 MAX_ITERATIONS = 1000
 TOLERANCE = 1e-10

@@ -8,6 +8,7 @@ import arviz_stats as azs
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayesgmm.errors import InputError
 from bayesgmm.posterior.chains import R_HAT_LIMIT, chain_groups, pairwise_r_hat
@@ -16,7 +17,7 @@ from bayesgmm.posterior.invariants import invariants
 from bayesgmm.posterior.labels import parameter_labels
 from bayesgmm.posterior.problems import chains_apart, collapsed_draws, sampling_problems, smallest_bfmi
 from bayesgmm.posterior.relabel import relabel
-from bayesgmm.posterior.schema import group, raw_posterior, with_derived
+from bayesgmm.posterior.schema import SAMPLE_DIMS, group, raw_posterior, region_of_draws, with_derived
 from bayesgmm.posterior.structures import ELSEWHERE, FEWEST_DRAWS, Structures, find_structures
 
 FEWEST_TO_JUDGE = 4
@@ -162,7 +163,7 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
             f"diagnose: {raw.sizes['draw']} draws in each chain are too few to say anything; {FEWEST_TO_JUDGE} are the least"
         )
     series = invariants(tree)
-    region = tree["regions"].to_dataset()["of_draw"] if "regions" in tree.children else None
+    region = region_of_draws(tree)
     quantities = _convergence(_within(series, region), {str(name): str(name) for name in series.data_vars})
     agree = not (quantities["r_hat"] >= R_HAT_LIMIT).any()
     n_chains = series.sizes["chain"]
@@ -191,12 +192,12 @@ def diagnose(tree: xr.DataTree) -> Diagnosis:
     )
 
 
-def _within(series: xr.Dataset, region: xr.DataArray | None) -> xr.Dataset:
+def _within(series: xr.Dataset, region: NDArray[np.intp]) -> xr.Dataset:
     """The series less the mean of each region: how draws are divided among regions is no matter of how chains move."""
-    if region is None:
+    if np.ptp(region) == 0:
         return series
-    means = series.groupby(region.rename("region")).mean()
-    return series - means.sel(region=region).drop_vars("region")
+    of_draw = xr.DataArray(region, dims=SAMPLE_DIMS, name="region")
+    return (series.groupby(of_draw) - series.groupby(of_draw).mean()).drop_vars("region")
 
 
 def _convergence(series: xr.Dataset, names: Mapping[str, str]) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from math import comb, lgamma
 
-import arviz_stats as azs
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.occupied import subsets_of_draws
+from bayesgmm.posterior.regions import error_of_mean
 from bayesgmm.posterior.schema import Draws, observed_matrix, raw_posterior, recorded_draws
 
 Array = NDArray[np.float64]
@@ -33,7 +33,8 @@ def occupied_components(tree: xr.DataTree) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each number ``occupied`` from 1 to K: its ``probability``, and the Monte Carlo ``standard_error`` of that.
+        A row for each number ``occupied`` from 1 to K: its ``probability``, and the Monte Carlo ``standard_error`` of that,
+        the error of the shares of regions (see `sample`) included.
 
     Raises
     ------
@@ -47,13 +48,13 @@ def occupied_components(tree: xr.DataTree) -> pd.DataFrame:
     with probability \sum_{j <= m} (-1)^{m - j} C(K - j, m - j) \sum_{|T| = j} g(T), which is averaged over the draws: no
     allocation is sampled.
     """
-    sums = subset_sums(tree)
+    sums, draws = subset_sums(tree)
     n_components = sums.shape[2] - 1
     probabilities = np.clip(_exactly(sums), 0.0, 1.0)
     return pd.DataFrame(
         {
             "probability": probabilities.mean(axis=(0, 1)),
-            "standard_error": [_error_of_mean(probabilities[:, :, m]) for m in range(n_components)],
+            "standard_error": [error_of_mean(probabilities[:, :, m], tree, draws) for m in range(n_components)],
         },
         index=pd.RangeIndex(1, n_components + 1, name="occupied"),
     )
@@ -66,13 +67,13 @@ def log_ratio_by_empty(tree: xr.DataTree, concentration: float) -> tuple[float, 
     c = Gamma(K a) Gamma(N + (K - 1) a) / (Gamma((K - 1) a) Gamma(N + K a)) for weights Dirichlet(a) (Nobile 2004, section 3, in
     another form). The error is infinite where few draws make the mean: where components are hardly ever empty it means nothing.
     """
-    sums = subset_sums(tree)
+    sums, draws = subset_sums(tree)
     n_components, n_samples = sums.shape[2] - 1, observed_matrix(tree).shape[0]
     empty = sums[:, :, n_components - 1] / n_components
     mean = float(empty.mean())
     if mean == 0:
         return np.inf, np.inf
-    error = np.inf if empty.max() > FEW_MAKE_IT * empty.sum() else _error_of_mean(empty) / mean
+    error = np.inf if empty.max() > FEW_MAKE_IT * empty.sum() else error_of_mean(empty, tree, draws) / mean
     return log_empty(n_components, n_components - 1, n_samples, concentration) - float(np.log(mean)), error
 
 
@@ -85,8 +86,8 @@ def log_empty(n_components: int, n_occupied: int, n_samples: int, concentration:
     return lgamma(whole) + lgamma(n_samples + part) - lgamma(part) - lgamma(n_samples + whole)
 
 
-def subset_sums(tree: xr.DataTree) -> Array:
-    """The sums over subsets of `subsets_of_draws`, (chain, draw, K + 1), of evenly thinned draws where the work is large."""
+def subset_sums(tree: xr.DataTree) -> tuple[Array, NDArray[np.intp]]:
+    """The sums over subsets of `subsets_of_draws`, (chain, draw, K + 1), and of which draws: fewer where the work is large."""
     raw, X = raw_posterior(tree), observed_matrix(tree)
     n_chains, n_draws, n_components = (raw.sizes[dim] for dim in ("chain", "draw", "cluster"))
     if n_components > MOST_COMPONENTS:
@@ -95,9 +96,9 @@ def subset_sums(tree: xr.DataTree) -> Array:
             f"{MOST_COMPONENTS} is the most"
         )
     kept = int(np.clip(MOST_WORK / (2**n_components * len(X) * n_chains), min(n_draws, 50), n_draws))
-    thinned = raw.isel(draw=np.linspace(0, n_draws - 1, kept).round().astype(int))
-    draws: Draws = recorded_draws(tree, thinned)
-    return subsets_of_draws(X, *draws).reshape(n_chains, kept, -1)
+    some = np.linspace(0, n_draws - 1, kept).round().astype(int)
+    draws: Draws = recorded_draws(tree, raw.isel(draw=some))
+    return subsets_of_draws(X, *draws).reshape(n_chains, kept, -1), some
 
 
 def _exactly(sums: Array) -> Array:
@@ -108,8 +109,3 @@ def _exactly(sums: Array) -> Array:
         for j in range(1, m + 1):
             signs[j, m - 1] = (-1) ** (m - j) * comb(n_components - j, m - j)
     return np.asarray(sums @ signs)
-
-
-def _error_of_mean(values: Array) -> float:
-    """Monte Carlo standard error of the mean of (chain, draw) values."""
-    return 0.0 if np.ptp(values) == 0 else float(azs.mcse(values, method="mean"))

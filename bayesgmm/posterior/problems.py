@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.posterior.chains import linked
-from bayesgmm.posterior.schema import POOLED, SAMPLE_DIMS, SQUARE, observed_matrix, raw_posterior, resolution_of
+from bayesgmm.posterior.schema import POOLED, SAMPLE_DIMS, SQUARE, observed_matrix, raw_posterior, region_of_draws, resolution_of
 
 NEGLIGIBLE = 0.01
 """A mode with a smaller share of the posterior, by Laplace's estimate, is not one to report draws from unsaid."""
@@ -31,27 +31,27 @@ def sampling_problems(tree: xr.DataTree) -> list[str]:
         *(["sampling was interrupted: the draws are those made by then"] if tree.attrs.get("interrupted", 0) else []),
         *([f"R-hat and effective sample sizes say nothing here: {tree.attrs[POOLED]}"] if POOLED in tree.attrs else []),
         *_of_trajectories(stats),
-        *_of_energy(stats, tree["regions"].to_dataset()["of_draw"] if "regions" in tree.children else None),
+        *_of_energy(stats, region_of_draws(tree)),
         *_of_frozen(tree),
         *(_of_negligible_modes(modes) if "visited" in modes else []),
         *_of_collapsed(tree),
     ]
 
 
-def smallest_bfmi(stats: xr.Dataset, region: xr.DataArray | None = None) -> float:
+def smallest_bfmi(stats: xr.Dataset, region: NDArray[np.intp]) -> float:
     """The smallest Bayesian fraction of missing information of a chain (Betancourt 2016, section 3.2); NaN without energies.
 
-    Where draws of several regions were put together, `region` (chain, draw) says of which each is: the fraction is then that of
-    the draws of one region, in their order.
+    `region` (chain, draw) says of which region each draw is: where they are of several, the fraction is that of the draws of one,
+    in their order.
     """
     if "energy" not in stats:
         return np.nan
     energies = stats["energy"].transpose(*SAMPLE_DIMS).values
-    places = np.zeros(energies.shape, dtype=int) if region is None else region.transpose(*SAMPLE_DIMS).values
-    runs = [energy[place == i] for energy, place in zip(energies, places, strict=True) for i in np.unique(place)]
-    fractions = [
-        np.square(np.diff(run)).mean() / run.var() for run in runs if np.ptp(run) > 0 and (region is None or len(run) >= FEWEST)
-    ]
+    runs = list(energies)
+    if np.ptp(region):
+        parts = [energy[places == i] for energy, places in zip(energies, region, strict=True) for i in np.unique(places)]
+        runs = [part for part in parts if len(part) >= FEWEST]
+    fractions = [np.square(np.diff(run)).mean() / run.var() for run in runs if np.ptp(run) > 0]
     return float(min(fractions, default=np.nan))
 
 
@@ -68,7 +68,7 @@ def _of_trajectories(stats: xr.Dataset) -> list[str]:
     return out
 
 
-def _of_energy(stats: xr.Dataset, region: xr.DataArray | None) -> list[str]:
+def _of_energy(stats: xr.Dataset, region: NDArray[np.intp]) -> list[str]:
     bfmi = smallest_bfmi(stats, region)
     if not bfmi < BFMI_LIMIT:
         return []

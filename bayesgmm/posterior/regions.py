@@ -1,16 +1,21 @@
 """The regions that the draws of a tree were put together from, and the modes of its posterior, as tables."""
 
+import arviz_stats as azs
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayesgmm.params import MixtureParams
 from bayesgmm.posterior.groupings import describe
-from bayesgmm.posterior.schema import observed_matrix, resolution_of
+from bayesgmm.posterior.schema import observed_matrix, region_of_draws, resolution_of
 from bayesgmm.posterior.structures import grouping_of
 
 UNSAMPLED = -1
 """Region of a mode whose mass was not measured by chains."""
+
+UNMEASURED = 1.0
+"""Standard error, in nats, that a region's mass which could not be measured is given where it is added to others."""
 
 
 def region_table(tree: xr.DataTree) -> pd.DataFrame | None:
@@ -23,12 +28,31 @@ def region_table(tree: xr.DataTree) -> pd.DataFrame | None:
         return None
     regions, modes = tree["regions"].to_dataset(), tree["modes"].to_dataset()
     places = [np.flatnonzero(modes["region"].values == region) for region in regions["region"].values]
-    of_draw = regions["of_draw"].values
+    of_draw = region_of_draws(tree)
     table = regions[["share", "share_error", "log_evidence", "standard_error"]].to_dataframe()
     table["of_draws"] = [float((of_draw == region).mean()) for region in regions["region"].values]
     table["modes"] = [tuple(members.tolist()) for members in places]
     table["weights"] = [_sorted_weights(modes, int(members[0])) for members in places]
     return table
+
+
+def error_of_mean(values: NDArray[np.float64], tree: xr.DataTree, draws: NDArray[np.intp] | slice = slice(None)) -> float:
+    """Monte Carlo standard error of the mean of (chain, draw) values of some draws: within regions, and of the regions' shares.
+
+    By the delta method the errors e_r of the log masses of several regions add (share_r (mean_r - mean) e_r)^2 each.
+    """
+    if np.ptp(values) == 0:
+        return 0.0
+    of_draw = region_of_draws(tree)[:, draws]
+    places = np.unique(of_draw)
+    means = np.array([values[of_draw == place].mean() for place in places])
+    within = values - means[np.searchsorted(places, of_draw)]
+    error = float(azs.mcse(within, method="mean")) if np.ptp(within) else 0.0
+    if len(places) == 1:
+        return error
+    shares = np.array([(of_draw == place).mean() for place in places])
+    errors = np.nan_to_num(tree["regions"].to_dataset()["standard_error"].values[places], nan=UNMEASURED)
+    return float(np.hypot(error, np.linalg.norm(shares * (means - shares @ means) * errors)))
 
 
 def has_modes(tree: xr.DataTree) -> bool:

@@ -80,6 +80,14 @@ def resolution_of(tree: xr.DataTree) -> Array:
     return np.zeros(raw_posterior(tree).sizes["feature"])
 
 
+def region_of_draws(tree: xr.DataTree) -> NDArray[np.intp]:
+    """Of which region each draw (chain, draw) is, where `sample` put chains together from draws of several; else 0."""
+    if "regions" in tree.children:
+        return np.asarray(tree["regions"]["of_draw"].transpose(*SAMPLE_DIMS).values)
+    raw = raw_posterior(tree)
+    return np.zeros([raw.sizes[dim] for dim in SAMPLE_DIMS], dtype=np.intp)
+
+
 def recorded_draws(tree: xr.DataTree, posterior: xr.Dataset) -> Draws:
     """The draws of a posterior group of the tree as mixtures of recorded values, chains end to end.
 

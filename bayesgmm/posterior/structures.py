@@ -8,6 +8,7 @@ draw that holds a component without rows, or groups the rows otherwise, has anot
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from bayesgmm.kernels.draws import classes_of_draws
 from bayesgmm.params import MixtureParams
 from bayesgmm.posterior.groupings import FEW_ROWS, Grouping, coinciding, describe, have_structure, orders_like
 from bayesgmm.posterior.problems import NEGLIGIBLE
-from bayesgmm.posterior.schema import Draws, em_of, observed_matrix, raw_posterior, recorded_draws, resolution_of
+from bayesgmm.posterior.schema import Draws, em_of, observed_matrix, raw_posterior, recorded_draws, region_of_draws, resolution_of
 
 Array = NDArray[np.float64]
 
@@ -58,6 +59,9 @@ class Structures:
     empty, coinciding : (chain, draw) bool arrays
         Whether some component holds fewer than two expected rows (and has a weight worth no more than twenty), and whether two
         components with more all but coincide.
+    region : (chain, draw) int array
+        Of which region each draw is, where chains were put together from draws of several (`sample`): how a chain moves is told
+        by successive draws of one region.
     """
 
     table: pd.DataFrame
@@ -65,19 +69,24 @@ class Structures:
     permutation: NDArray[np.intp]
     empty: NDArray[np.bool_]
     coinciding: NDArray[np.bool_]
+    region: NDArray[np.intp]
 
     @property
     def passages(self) -> NDArray[np.intp]:
         """How often each chain (chain,) went from one structure to another."""
-        return np.array([np.count_nonzero(np.diff(row[row != ELSEWHERE])) for row in self.place])
+        out = np.zeros(len(self.place), dtype=np.intp)
+        for region in np.unique(self.region):
+            known = (self.region == region) & (self.place != ELSEWHERE)
+            out += [np.count_nonzero(np.diff(row[of_region])) for row, of_region in zip(self.place, known, strict=True)]
+        return out
 
     @property
     def switches(self) -> NDArray[np.float64]:
         """(chain, draw): 1 where labels changed since the chain's last draw of the same structure, 0 where not, else NaN."""
         out = np.full(self.place.shape, np.nan)
-        for chain, places in enumerate(self.place):
-            for place in self.table.index:
-                draws = np.flatnonzero(places == place)
+        for chain, (places, regions) in enumerate(zip(self.place, self.region, strict=True)):
+            for place, region in product(self.table.index, np.unique(regions)):
+                draws = np.flatnonzero((places == place) & (regions == region))
                 orders = self.permutation[chain, draws]
                 out[chain, draws[1:]] = (orders[1:] != orders[:-1]).any(axis=1)
         return out
@@ -136,6 +145,7 @@ def find_structures(tree: xr.DataTree, log_likelihood: Array) -> Structures:
         permutation.reshape(*shape, -1),
         _empty(draws.weights, occupied, len(X)).reshape(shape),
         doubled.any(axis=(1, 2)).reshape(shape),
+        region_of_draws(tree),
     )
 
 

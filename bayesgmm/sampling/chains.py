@@ -1,7 +1,7 @@
 """Chains on the library's own density: each in the coordinates of its mode, and which modes its draws are in."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,10 @@ class RawDraws:
     statistics: xr.Dataset
     seconds: float
     interrupted: bool
+
+
+Run = Callable[[Sequence[ChainStart], Sequence[int], NutsSettings], RawDraws]
+"""What makes draws of chains with these starts and seeds."""
 
 
 @dataclass(frozen=True, eq=False)

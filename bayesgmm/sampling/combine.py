@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from bayesgmm.errors import SamplingError
 from bayesgmm.model.target import Target
 from bayesgmm.posterior.schema import SAMPLE_DIMS
-from bayesgmm.sampling.chains import RawDraws
+from bayesgmm.sampling.chains import RawDraws, Run
 from bayesgmm.sampling.explore import Exploration, Region, seeds_of, shares_of, weighed
 from bayesgmm.sampling.nuts import FEWEST_DRAWS, NutsSettings
-from bayesgmm.sampling.start import ChainStart, chain_starts
+from bayesgmm.sampling.start import chain_starts
 
 Array = NDArray[np.float64]
 Places = NDArray[np.intp]
-Run = Callable[[Sequence[ChainStart], Sequence[int], NutsSettings], RawDraws]
 
 FEWEST_IN_REGION = 150
 """Draws of each chain in a region, however small its share."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -11,10 +12,9 @@ from bayesgmm.errors import InputError
 from bayesgmm.model.specification import Specification
 from bayesgmm.posterior.relabel import relabel
 from bayesgmm.posterior.schema import em_of
-from bayesgmm.sampling.chains import RawDraws, run_own_density
+from bayesgmm.sampling.chains import run_own_density
 from bayesgmm.sampling.combine import Whole, sample_whole
 from bayesgmm.sampling.explore import Region, seeds_of
-from bayesgmm.sampling.nuts import NutsSettings
 from bayesgmm.sampling.sample import nuts_settings, with_problems_said
 from bayesgmm.sampling.start import ChainStart
 from bayesgmm.sampling.tree import coordinates_of_draws, exploration_of, has_atlas, posterior_tree, target_of
@@ -58,16 +58,13 @@ def extend(
     n_chains, n_draws = (old["posterior_raw"].sizes[dim] for dim in ("chain", "draw"))
     settings = nuts_settings(draws, tune, n_chains, cores, "auto", tree.attrs["target_accept"])
     rng = np.random.default_rng(check_seed(seed))
+    run = partial(run_own_density, target, exploration.atlas, progress=progress)
     if len(exploration.regions) > 1:
-
-        def run(starts: Sequence[ChainStart], seeds: Sequence[int], settings: NutsSettings) -> RawDraws:
-            return run_own_density(target, exploration.atlas, starts, seeds, settings, progress)
-
         whole = _with_all_regions(sample_whole(target, exploration, run, settings, n_chains, rng), exploration.regions)
     else:
         ends = coordinates_of_draws(tree.isel(draw=[-1]), target)[:, 0]
         starts = [ChainStart(max(place, 0), u) for place, u in zip(exploration.locator.places(ends).tolist(), ends, strict=True)]
-        raw = run_own_density(target, exploration.atlas, starts, seeds_of(rng, n_chains), settings, progress)
+        raw = run(starts, seeds_of(rng, n_chains), settings)
         started_in = tuple(tree["modes"].to_dataset()["started_in"].values[list(raw.chains)].tolist())
         whole = Whole(raw, exploration, np.zeros(raw.u.shape[:2], dtype=np.intp), started_in)
     dataset = Dataset(target.X, tuple(str(column) for column in old["posterior_raw"]["feature"].values))

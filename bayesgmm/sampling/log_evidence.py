@@ -9,12 +9,12 @@ import xarray as xr
 
 from bayesgmm.data import check_seed
 from bayesgmm.errors import InputError, SamplingError
-from bayesgmm.evidence.bridge import UNMEASURED, Estimate
+from bayesgmm.evidence.bridge import Estimate
 from bayesgmm.evidence.chart import MAX_ORDERS
 from bayesgmm.evidence.regions import mass_of
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
-from bayesgmm.posterior.regions import mode_table
+from bayesgmm.posterior.regions import UNMEASURED, mode_table
 from bayesgmm.sampling.tree import coordinates_of_draws, has_atlas, target_of
 
 

@@ -1,7 +1,7 @@
 """sample: from data and EM solutions to a labelled posterior tree."""
 
 import warnings
-from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -19,11 +19,10 @@ from bayesgmm.model.priors import Priors
 from bayesgmm.model.specification import Specification, specify
 from bayesgmm.posterior.problems import chains_apart, sampling_problems
 from bayesgmm.posterior.relabel import relabel
-from bayesgmm.sampling.chains import RawDraws, run_own_density
+from bayesgmm.sampling.chains import run_own_density
 from bayesgmm.sampling.combine import sample_whole
 from bayesgmm.sampling.explore import explore
 from bayesgmm.sampling.nuts import FEWEST_DRAWS, NutsSettings
-from bayesgmm.sampling.start import ChainStart
 from bayesgmm.sampling.tree import posterior_tree
 
 Array = NDArray[np.float64]
@@ -129,11 +128,11 @@ def sample(
     atlas = make_atlas(target, em, rng)
     exploration = explore(target, atlas, rng, settings.cores, progress)
 
-    def run(starts: Sequence[ChainStart], seeds: Sequence[int], settings: NutsSettings) -> RawDraws:
-        if sampler == "auto":
-            return run_own_density(target, exploration.atlas, starts, seeds, settings, progress)
-        return sampling.through_pymc.RUNS[sampler](specification, starts, seeds, settings, progress)
-
+    run = (
+        partial(run_own_density, target, exploration.atlas, progress=progress)
+        if sampler == "auto"
+        else sampling.through_pymc.SAMPLERS[sampler](specification, progress)
+    )
     whole = sample_whole(target, exploration, run, settings, chains, rng)
     raw = whole.raw
     attrs = {

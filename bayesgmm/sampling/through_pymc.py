@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import nutpie
@@ -15,41 +16,44 @@ from bayesgmm.model.coordinates import Parameters, constrain, unconstrain
 from bayesgmm.model.specification import Specification
 from bayesgmm.model.structure import Structure
 from bayesgmm.progress import progress_wanted
-from bayesgmm.sampling.chains import RawDraws
+from bayesgmm.sampling.chains import RawDraws, Run
 from bayesgmm.sampling.nuts import NutsSettings, joined, run_chains, started_at
 from bayesgmm.sampling.start import ChainStart
 
 Array = NDArray[np.float64]
 
 
-def run_with_nutpie(
-    specification: Specification,
-    starts: Sequence[ChainStart],
-    seeds: Sequence[int],
-    settings: NutsSettings,
-    progress: bool | None,
-) -> RawDraws:
-    """Draws by nutpie, which compiles the model anew in every process."""
+def by_nutpie(specification: Specification, progress: bool | None) -> Run:
+    """What draws by nutpie, which compiles the model once for it."""
     model, structure = assemble(specification), specification.target.structure
     compiled = nutpie.compile_pymc_model(model, var_names=[variable.name for variable in model.free_RVs])
-    models = [started_at(compiled, _flat_start(model, start, structure)) for start in starts]
-    began = time.perf_counter()
-    names = [f"chain {i}, mode {start.mode}" for i, start in enumerate(starts)]
-    traces, interrupted = run_chains(models, seeds, settings, progress, names)
-    seconds = time.perf_counter() - began
-    u = unconstrain(_parameters(joined(traces.values(), "posterior"), structure), structure)
-    return RawDraws(u, tuple(traces), joined(traces.values(), "sample_stats"), seconds, interrupted)
+
+    def run(starts: Sequence[ChainStart], seeds: Sequence[int], settings: NutsSettings) -> RawDraws:
+        models = [started_at(compiled, _flat_start(model, start, structure)) for start in starts]
+        began = time.perf_counter()
+        names = [f"chain {i}, mode {start.mode}" for i, start in enumerate(starts)]
+        traces, interrupted = run_chains(models, seeds, settings, progress, names)
+        seconds = time.perf_counter() - began
+        u = unconstrain(_parameters(joined(traces.values(), "posterior"), structure), structure)
+        return RawDraws(u, tuple(traces), joined(traces.values(), "sample_stats"), seconds, interrupted)
+
+    return run
 
 
-def run_with_pymc(
-    specification: Specification,
+def by_pymc(specification: Specification, progress: bool | None) -> Run:
+    """What draws by PyMC's NUTS."""
+    return partial(_run_pymc, assemble(specification), specification.target.structure, progress)
+
+
+def _run_pymc(
+    model: pm.Model,
+    structure: Structure,
+    progress: bool | None,
     starts: Sequence[ChainStart],
     seeds: Sequence[int],
     settings: NutsSettings,
-    progress: bool | None,
 ) -> RawDraws:
-    """Draws by PyMC's NUTS, which ends at Ctrl-C without a word: fewer draws or chains than asked for say so."""
-    model, structure = assemble(specification), specification.target.structure
+    """Draws by PyMC, which ends at Ctrl-C without a word: fewer draws or chains than asked for say so."""
     began = time.perf_counter()
     with model:
         trace = pm.sample(
@@ -73,7 +77,7 @@ def run_with_pymc(
     return RawDraws(u, chains, trace["sample_stats"].to_dataset(), seconds, interrupted)
 
 
-RUNS = {"nutpie": run_with_nutpie, "pymc": run_with_pymc}
+SAMPLERS = {"nutpie": by_nutpie, "pymc": by_pymc}
 
 
 def values_of(model: pm.Model, parameters: Parameters) -> dict[str, Array]:

@@ -19,7 +19,7 @@ from bayesgmm.model.priors import ResolvedPriors
 from bayesgmm.model.specification import Specification
 from bayesgmm.model.structure import structure_of
 from bayesgmm.model.target import Target
-from bayesgmm.posterior.schema import SAMPLE_DIMS, flat_draws, posterior_dataset, raw_posterior
+from bayesgmm.posterior.schema import SAMPLE_DIMS, flat_draws, posterior_dataset, raw_posterior, region_of_draws
 from bayesgmm.sampling.chains import visits_of
 from bayesgmm.sampling.combine import Whole
 from bayesgmm.sampling.explore import Exploration, Region
@@ -205,7 +205,7 @@ def exploration_of(tree: xr.DataTree, target: Target) -> Exploration:
     else:
         table = tree["regions"].to_dataset()
         evidence = zip(table["log_evidence"].values, table["standard_error"].values, strict=True)
-        of_draw = table["of_draw"].transpose(*SAMPLE_DIMS).values
+        of_draw = region_of_draws(tree)
         regions = [
             Region(tuple(np.flatnonzero(modes["region"].values == i).tolist()), Estimate(*map(float, pair)), u[of_draw == i])
             for i, pair in enumerate(evidence)

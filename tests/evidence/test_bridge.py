@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayesgmm.evidence.bridge import UNMEASURED, Estimate, bridge, mean_of, share_errors
+from bayesgmm.evidence.bridge import Estimate, bridge, mean_of, share_errors
+from bayesgmm.posterior.regions import UNMEASURED
 
 LOG_INTEGRAL = 3.0
 

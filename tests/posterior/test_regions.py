@@ -1,11 +1,14 @@
 """Regions and modes as tables and sentences, from trees that say so without having been sampled."""
 
+import arviz_stats as azs
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.signal import lfilter
+from scipy.special import expit, logit
 
 import bayesgmm as bg
-from bayesgmm.posterior.regions import has_modes, mode_table, modes_without_draws, region_table
+from bayesgmm.posterior.regions import error_of_mean, has_modes, mode_table, modes_without_draws, region_table
 from bayesgmm.posterior.schema import with_groups
 from tests.fake_comparison import make_comparison
 from tests.regions import with_regions
@@ -42,6 +45,28 @@ def test_the_tables_are_those_of_the_tree(plain):
     assert modes["starts"].tolist() == [4, 2, 1]
     assert modes["description"][0] == "the reference"
     assert modes["share"].sum() == pytest.approx(1)
+
+
+def test_errors_of_means_are_those_of_repetitions(plain):
+    """The share of a region of which the log odds are off by a known error, and draws that are correlated within it."""
+    rng = np.random.default_rng(3)
+    odds_errors, n_chains, n_draws = np.array([0.3, 0.4]), 4, 400
+    means, errors = [], []
+    for _ in range(300):
+        share = expit(logit(0.3) + odds_errors @ rng.standard_normal(2))
+        of_draw = np.zeros((n_chains, n_draws), dtype=int)
+        of_draw[:, : round(share * n_draws)] = 1
+        of_draw = rng.permuted(of_draw, axis=1)
+        values = lfilter([1.0], [1.0, -0.6], rng.standard_normal((n_chains, n_draws)), axis=1) + 0.5 * of_draw
+        regions = xr.Dataset({"of_draw": (("chain", "draw"), of_draw), "standard_error": ("region", odds_errors)})
+        tree = xr.DataTree.from_dict({"posterior": plain.tree["posterior"].to_dataset(), "regions": regions})
+        means.append(values.mean())
+        errors.append(error_of_mean(values, tree))
+    assert np.std(means) == pytest.approx(np.sqrt(np.mean(np.square(errors))), rel=0.12)
+    alone = xr.DataTree.from_dict({"posterior": plain.tree["posterior"].to_dataset()})
+    raw = plain.tree["posterior"]["weights"].values[:, :, 0]
+    assert error_of_mean(raw, alone) == pytest.approx(float(azs.mcse(raw, method="mean")))
+    assert error_of_mean(np.ones_like(raw), alone) == 0
 
 
 def test_shares_are_said_with_as_many_digits_as_they_carry(plain):

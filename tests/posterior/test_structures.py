@@ -57,6 +57,22 @@ def test_switches_are_changes_of_order_within_a_structure():
     assert not structures_of(constructed.well_mixed(problem)).labels_vary
 
 
+def test_draws_of_several_regions_are_followed_region_by_region():
+    """Two groupings, a region each, mixed at random: no chain went from one to the other, nor did labels switch."""
+    problem = make_problem(SETTINGS[0])
+    which = still(0)
+    which[:, 1::2] = 1
+    swapped = np.where(problem.labels < 2, 1 - problem.labels, problem.labels)
+    for second, passages in ((second_grouping(problem), which.shape[1] - 1), (swapped, 0)):
+        tree = tree_of(problem, [problem.labels, second], which)
+        alone = structures_of(tree)
+        assert alone.passages.tolist() == [passages] * len(which)
+        regions = xr.Dataset({"of_draw": (("chain", "draw"), which)})
+        apart = structures_of(with_groups(tree, {"regions": regions}))
+        assert apart.passages.tolist() == [0] * len(which)
+        assert np.nansum(apart.switches) == 0
+
+
 def test_each_draw_is_in_its_structure():
     problem = make_problem(SETTINGS[0])
     which = still(0)

@@ -219,14 +219,15 @@ def test_extend_appends_draws_and_sorts_all_labels_together(tree):
 def test_extend_goes_on_where_the_chains_ended(tree, monkeypatch):
     starts = []
 
-    def noted(target, atlas, places, *arguments):
+    def noted(target, atlas, places, *arguments, **settings):
         starts.extend(target.mixture_at(start.u) for start in places)
-        return run_own_density(target, atlas, places, *arguments)
+        return run_own_density(target, atlas, places, *arguments, **settings)
 
-    monkeypatch.setattr(importlib.import_module("bayesgmm.sampling.sample"), "run_own_density", noted)
+    monkeypatch.setattr(extend_module, "run_own_density", noted)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", bg.SamplingWarning)
         bg.extend(tree, 4, tune=10, seed=91)
+    assert len(starts) == tree["posterior_raw"].sizes["chain"]
     for chain, start in enumerate(starts):
         last = tree["posterior_raw"].to_dataset().isel(chain=chain, draw=-1)
         for name in ("weights", "means", "covariances"):
@@ -424,8 +425,8 @@ def test_more_draws_keep_what_is_known_of_the_old_ones():
 
 
 def test_an_interrupted_extension_keeps_the_chains_that_went_on(tree, monkeypatch):
-    def first_chain_only(*arguments):
-        raw = run_own_density(*arguments)
+    def first_chain_only(*arguments, **settings):
+        raw = run_own_density(*arguments, **settings)
         return replace(raw, u=raw.u[1:], chains=raw.chains[1:], statistics=raw.statistics.isel(chain=[1]), interrupted=True)
 
     monkeypatch.setattr(extend_module, "run_own_density", first_chain_only)
