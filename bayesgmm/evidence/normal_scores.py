@@ -9,6 +9,7 @@ Where each component has its own rotation, its coordinates depend on whose refer
 the signs that bring them nearest to those.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,13 @@ class Scores(NamedTuple):
     bonus: Array
     log_jacobian: Array
     size: int
+
+    @property
+    def groups(self) -> list[slice]:
+        """The columns of what all components share, and of each slot."""
+        shared, width = self.shared.shape[1], self.blocks.shape[3]
+        ends = [0, *range(shared, self.size, width), self.size]
+        return [slice(*pair) for pair in pairwise(ends)]
 
     def arranged(self, orders: Orders) -> Array:
         """v (S, P) with component orders[n, k] in slot k."""

@@ -1,5 +1,6 @@
 """Proposals: normalised, label-symmetric densities near the posterior that can be drawn from."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
+from sklearn.covariance import ledoit_wolf
 
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.prior import ConjugatePrior
@@ -136,7 +138,9 @@ def fit_proposal(u: Array, orders: Orders, priors: ResolvedPriors, rng: np.rando
     scores = scores_of(u, priors, slots)
     slotted = orders[:, slots]
     for _ in range(ROUNDS):
-        proposal = Proposal(priors, slots, _fit(scores.arranged(slotted), n_gaussians, rng))
+        v = scores.arranged(slotted)
+        gaussians = _one(v, scores.groups) if n_gaussians == 1 else _several(v, n_gaussians, rng)
+        proposal = Proposal(priors, slots, gaussians)
         if not priors.symmetric:
             return proposal
         again = proposal.terms(u).orders
@@ -152,14 +156,28 @@ def _weights(u: Array, priors: ResolvedPriors) -> Array:
     return np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
 
 
-def _fit(v: Array, n_gaussians: int, rng: np.random.Generator) -> MixtureParams:
+def _one(v: Array, groups: Sequence[slice]) -> MixtureParams:
+    """The Gaussian of points v (S, P): of their covariance, drawn to that of independent groups of columns.
+
+    By Ledoit and Wolf's (2004) estimate where each group's own covariance is the identity. The error of a covariance of P columns
+    from S draws costs P^2 / (4 S) nats of overlap, and components are nearly independent when P is large.
+    """
+    centre, tril = v.mean(axis=0), np.zeros((v.shape[1], v.shape[1]))
+    for group in groups:
+        tril[group, group] = np.linalg.cholesky(_covariance(v[:, group]))
+    white = solve_triangular(tril, (v - centre).T, lower=True).T
+    covariance, _ = ledoit_wolf(white, assume_centered=True)
+    return MixtureParams(np.ones(1), centre[None], (tril @ np.linalg.cholesky(covariance))[None])
+
+
+def _covariance(v: Array) -> Array:
+    return np.atleast_2d(np.cov(v.T)) + 1e-12 * np.diag(v.var(axis=0) + 1e-300)
+
+
+def _several(v: Array, n_gaussians: int, rng: np.random.Generator) -> MixtureParams:
     """A Gaussian mixture for points v (S, P), with covariances drawn to that of all points where draws are few."""
     size = v.shape[1]
-    centre = v.mean(axis=0)
-    covariance = np.atleast_2d(np.cov(v.T)) + 1e-12 * np.diag(v.var(axis=0) + 1e-300)
-    tril = np.linalg.cholesky(covariance)
-    if n_gaussians == 1:
-        return MixtureParams(np.ones(1), centre[None], tril[None])
+    centre, tril = v.mean(axis=0), np.linalg.cholesky(_covariance(v))
     white = solve_triangular(tril, (v - centre).T, lower=True).T
     pseudo_rows = float(size)
     prior = ConjugatePrior(
