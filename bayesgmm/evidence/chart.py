@@ -34,22 +34,33 @@ MAX_MODES = 10
 N_PARTITIONS = 24
 """Random partitions of the data that are followed where there is no EM fit."""
 
-RANGE = 200.0
+RANGE = 100.0
 """Starts whose log posterior is lower than the best one's by more are not followed: for large data that is most."""
+
+HOPELESS = 200.0
+"""Nats by which the likelihood of fewer components may be lower, beyond what they save in parameters, until they are given up."""
 
 WORTHWHILE = 30.0
 """Starts whose guessed log mass is lower than the largest by more are not followed."""
 
-MORE_STARTS = {"random": 12, "k-means++": 6}
-"""EM starts beside those of the fit, by kind: random partitions end in overlapping components, k-means in separate ones."""
+MORE_STARTS = {"random": 60, "k-means++": 12}
+"""EM starts for K and each smaller number, by kind: random partitions end in overlapping components, k-means in separate ones.
+The mode of crabs with two components that has nearly all of the posterior is reached from one in ten of the former, and from none
+of the latter."""
 
-LARGE = 200_000
-"""Rows times components times parameters of a covariance, above which no more EM starts are made: modes are far apart in mass."""
+ITERATIONS = 400
+"""Of each of these starts; one that needs more is on a flat ridge, whose end is not worth waiting for."""
+
+CLOSE = 1e-3
+"""Log-likelihoods of one optimum, found twice, differ by less."""
+
+LARGE = 20_000
+"""Rows times components times parameters of a covariance, above which fewer of these are made: modes are far apart in mass."""
 
 SMALLER_STARTS = 4
-"""EM starts for each smaller number of components."""
+"""EM starts of its usual kinds for each smaller number of components."""
 
-SMALLER_MODES = 2
+SMALLER_MODES = 3
 """Optima of each smaller number of components that are followed."""
 
 MAX_ORDERS = 24
@@ -82,7 +93,7 @@ def make_atlas(target: Target, em: EMResult | None, rng: np.random.Generator) ->
         if em is None:
             found = _climbed(target, list(_partitions(target, rng)))
         elif extensible(target):
-            found = [*_climbed(target, list(_optima(target, em, rng))), *_with_others_empty(target, em, rng)]
+            found = [*_climbed(target, _optima(target, em, rng)), *_with_others_empty(target, em, rng)]
         else:
             found = _climbed(target, [*_optima(target, em, rng), *_with_small_components(target, em, rng)])
     if not found:
@@ -121,22 +132,43 @@ def _orders(target: Target, params: MixtureParams) -> list[MixtureParams]:
     return [params.permuted(order)]
 
 
-def _optima(target: Target, em: EMResult, rng: np.random.Generator) -> Iterator[Candidate]:
-    """The fit's own optima, and those of more starts of other kinds."""
-    if not em.modes:
-        yield Candidate(em.params, "EM's best, unfinished")
-    known: list[MixtureParams] = []
-    for i, mode in enumerate(em.modes):
-        known.append(mode.params)
-        yield Candidate(mode.params, f"EM optimum {i}", mode.n_runs)
-    structure = target.structure
-    if structure.n_components == 1 or len(target.X) * structure.n_components * structure.n_features**2 > LARGE:
-        return
-    for kind, n_init in MORE_STARTS.items():
-        for mode in _modes_of(target, em, structure.n_components, rng, init=kind, n_init=n_init, n_long=n_init):
-            if not any(same_optimum(mode.params, params) for params in known):
-                known.append(mode.params)
-                yield Candidate(mode.params, f"EM from {kind} starts", mode.n_runs)
+def _optima(target: Target, em: EMResult, rng: np.random.Generator) -> list[Candidate]:
+    """The fit's own optima, and those of more starts."""
+    found = [(mode, f"EM optimum {i}") for i, mode in enumerate(em.modes)]
+    unfinished = [] if em.modes else [Candidate(em.params, "EM's best, unfinished")]
+    return [*unfinished, *_with_more_starts(found, target, em, target.structure.n_components, rng)]
+
+
+def _smaller_optima(target: Target, em: EMResult, rng: np.random.Generator) -> Iterator[tuple[int, list[Candidate]]]:
+    """Optima of each smaller number of components that is worth it, largest number first."""
+    for n_occupied in range(target.structure.n_components - 1, 0, -1):
+        modes = _modes_of(target, em, n_occupied, rng, n_init=SMALLER_STARTS)
+        if modes and _hopeless(target, em, modes[0], n_occupied):
+            return
+        if found := _with_more_starts([(mode, "EM") for mode in modes], target, em, n_occupied, rng):
+            yield n_occupied, found
+
+
+def _with_more_starts(
+    found: list[tuple[EMMode, str]], target: Target, em: EMResult, n_components: int, rng: np.random.Generator
+) -> list[Candidate]:
+    """Optima and their origins, and those of starts of other kinds; where one is found again its starts are counted together."""
+    size = len(target.X) * n_components * target.structure.n_features**2
+    for kind, most in MORE_STARTS.items() if n_components > 1 else ():
+        n_init = int(most * min(LARGE / size, 1.0))
+        settings = {"init": kind, "n_init": n_init, "n_long": n_init, "max_iter": ITERATIONS}
+        for mode in _modes_of(target, em, n_components, rng, **settings) if n_init else ():
+            place = next((i for i, (known, _) in enumerate(found) if _same(mode, known)), None)
+            if place is None:
+                found = [*found, (mode, f"EM from {kind} starts")]
+            else:
+                known, origin = found[place]
+                found = [*found[:place], (replace(known, n_runs=known.n_runs + mode.n_runs), origin), *found[place + 1 :]]
+    return [Candidate(mode.params, origin, mode.n_runs) for mode, origin in found]
+
+
+def _same(mode: EMMode, other: EMMode) -> bool:
+    return abs(mode.log_likelihood - other.log_likelihood) < CLOSE and same_optimum(mode.params, other.params)
 
 
 def _modes_of(target: Target, em: EMResult, n_components: int, rng: np.random.Generator, **settings: Any) -> tuple[EMMode, ...]:
@@ -158,15 +190,9 @@ def _modes_of(target: Target, em: EMResult, n_components: int, rng: np.random.Ge
 
 def _with_others_empty(target: Target, em: EMResult, rng: np.random.Generator) -> Iterator[MappedMode]:
     """The best modes of each smaller number of components, as places of this posterior."""
-    for n_occupied in range(target.structure.n_components - 1, 0, -1):
-        optima = _modes_of(target, em, n_occupied, rng, n_init=SMALLER_STARTS)
-        if not optima:
-            continue
-        if _hopeless(target, em, optima[0], n_occupied):
-            break
+    for _, optima in _smaller_optima(target, em, rng):
         smaller = smaller_target(target, optima[0].params)
-        candidates = [Candidate(mode.params, "EM", mode.n_runs) for mode in optima]
-        for mapped in atlas_of(_climbed(smaller, candidates, SMALLER_MODES), symmetric=True).modes:
+        for mapped in atlas_of(_climbed(smaller, optima, SMALLER_MODES), symmetric=True).modes:
             yield with_empty(target, smaller, mapped)
 
 
@@ -177,19 +203,16 @@ def _hopeless(target: Target, em: EMResult, best: EMMode, n_components: int) -> 
     """
     structure = target.structure
     size = structure_of(structure.family, n_components, structure.n_features).n_coordinates
-    allowed = RANGE + (structure.n_coordinates - size) * np.log(len(target.X))
+    allowed = HOPELESS + (structure.n_coordinates - size) * np.log(len(target.X))
     return best.log_likelihood < em.log_likelihood - allowed
 
 
 def _with_small_components(target: Target, em: EMResult, rng: np.random.Generator) -> Iterator[Candidate]:
     """The best EM fits of each smaller number of components, with small components added where the prior wants them."""
     structure, priors = target.structure, target.priors
-    for n_occupied in range(structure.n_components - 1, 0, -1):
-        optima = _modes_of(target, em, n_occupied, rng, n_init=SMALLER_STARTS)
-        if optima and _hopeless(target, em, optima[0], n_occupied):
-            break
-        for mode in optima[:SMALLER_MODES]:
-            params, n_empty = mode.params, structure.n_components - n_occupied
+    for n_occupied, optima in _smaller_optima(target, em, rng):
+        for optimum in optima[:SMALLER_MODES]:
+            params, n_empty = optimum.params, structure.n_components - n_occupied
             rows = np.concatenate([len(target.X) * params.weights, priors.concentration[n_occupied:]])
             widest = int(params.weights.argmax())
             whole = MixtureParams(
@@ -198,7 +221,7 @@ def _with_small_components(target: Target, em: EMResult, rng: np.random.Generato
                 np.concatenate([params.scale_trils, np.tile(params.scale_trils[widest], (n_empty, 1, 1))]),
             )
             origin = f"EM with {n_occupied} of {structure.n_components} components, the others empty"
-            yield Candidate(whole, origin, mode.n_runs)
+            yield replace(optimum, params=whole, origin=origin)
 
 
 def _partitions(target: Target, rng: np.random.Generator) -> Iterator[Candidate]:

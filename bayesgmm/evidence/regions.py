@@ -90,7 +90,7 @@ def locator_of(target: Target, atlas: Atlas) -> Locator:
 
 def _count_empty(target: Target, u: Array) -> Places:
     """How many components of each draw hold fewer than FEW_ROWS rows (S,)."""
-    return np.asarray((classes_of_draws(target.X, *_recorded(target, u))[1] < FEW_ROWS).sum(axis=1))
+    return np.asarray((classes_of_draws(target.X, *recorded(target, u))[1] < FEW_ROWS).sum(axis=1))
 
 
 def _proposal_around(target: Target, atlas: Atlas, modes: Places) -> Proposal:
@@ -163,10 +163,10 @@ def orders_like(target: Target, u: Array, reference: MixtureParams) -> Places:
     n_components = target.structure.n_components
     if not target.priors.symmetric:
         return np.tile(np.arange(n_components), (len(u), 1))
-    return ecr(target.X, _recorded(target, u), reference.recorded(target.resolution)).permutations
+    return ecr(target.X, recorded(target, u), reference.recorded(target.resolution)).permutations
 
 
-def _recorded(target: Target, u: Array) -> Draws:
+def recorded(target: Target, u: Array) -> Draws:
     """The mixtures of recorded values at u (S, P)."""
     parameters = constrain(u, target.structure)
     recorded = covariances(parameters, target.structure) + np.diag(target.resolution**2 / 12)

@@ -50,7 +50,7 @@ def occupied_components(tree: xr.DataTree) -> pd.DataFrame:
     """
     sums, draws = subset_sums(tree)
     n_components = sums.shape[2] - 1
-    probabilities = np.clip(_exactly(sums), 0.0, 1.0)
+    probabilities = np.clip(occupied_by_draw(sums), 0.0, 1.0)
     return pd.DataFrame(
         {
             "probability": probabilities.mean(axis=(0, 1)),
@@ -101,7 +101,7 @@ def subset_sums(tree: xr.DataTree) -> tuple[Array, NDArray[np.intp]]:
     return subsets_of_draws(X, *draws).reshape(n_chains, kept, -1), some
 
 
-def _exactly(sums: Array) -> Array:
+def occupied_by_draw(sums: Array) -> Array:
     """P(m components are occupied | draw), m = 1, ..., K on the last axis."""
     n_components = sums.shape[-1] - 1
     signs = np.zeros((n_components + 1, n_components))

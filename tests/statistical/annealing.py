@@ -23,12 +23,14 @@ import numpy as np
 from scipy.special import logsumexp
 
 from bayesgmm.evidence.atlas import Atlas
-from bayesgmm.evidence.laplace import ascend
+from bayesgmm.evidence.regions import locator_of
 from bayesgmm.model.target import Target
 from tests.statistical.regions import Region, log_mixture, regions_of
 
 LEAST = 0.05
 """Least weight of a region in q."""
+N_RESAMPLED = 4000
+"""Draws that shares are counted in."""
 ACCEPT = 0.8
 SMALL_MOVES = 0.2
 """Share of the moves with a fifth of the step, for particles in places where the usual one is always refused."""
@@ -103,13 +105,10 @@ def anneal(target, regions, log_v, m, temperatures, step, rng, size, n_steps):
     return u, log_weights, float(np.mean(accepted))
 
 
-def mode_shares(
-    target: Target, atlas: Atlas, annealed: Annealed, rng: np.random.Generator, size: int = 300
-) -> dict[int | None, float]:
-    """Share of the posterior from which each mode of the atlas is reached uphill; None for other modes."""
-    metric = np.diag(annealed.resampled(rng, 2000).std(axis=0))
-    places = [atlas.place_of(target.mixture_at(ascend(target.log_density, u, metric))) for u in annealed.resampled(rng, size)]
-    return {place: places.count(place) / size for place in sorted(set(places), key=str)}
+def mode_shares(target: Target, atlas: Atlas, annealed: Annealed, rng: np.random.Generator) -> np.ndarray:
+    """Share of the posterior (M,) that is nearest to each mode of the atlas."""
+    places, _ = locator_of(target, atlas).nearest(annealed.resampled(rng, N_RESAMPLED))
+    return np.bincount(places, minlength=len(atlas.modes)) / N_RESAMPLED
 
 
 def _state(target, regions, log_v, region, u):

@@ -13,9 +13,12 @@ import numpy as np
 
 import bayesgmm as bg
 from bayesgmm.evidence.chart import make_atlas
+from bayesgmm.evidence.regions import recorded
+from bayesgmm.kernels.occupied import subsets_of_draws
 from bayesgmm.model.specification import specify
+from bayesgmm.posterior.occupied import occupied_by_draw
 from tests.data_sets import data_set
-from tests.statistical.annealing import annealed_log_evidence, mode_shares
+from tests.statistical.annealing import N_RESAMPLED, annealed_log_evidence, mode_shares
 from tests.statistical.gibbs import gibbs_run, log_evidence_step, sequential_log_evidence
 
 SEED = 20_261_122
@@ -45,20 +48,22 @@ def by_gibbs(X: np.ndarray, n_components: int) -> dict:
 
 
 def by_annealing(X: np.ndarray, n_components: int) -> dict:
-    """ln p(X), and the share of each mode of the atlas, by its weights; under None, of all others."""
+    """ln p(X), the share of the posterior nearest to each mode of the atlas, and shares of occupied components."""
     rng = np.random.default_rng([SEED, n_components])
     em = bg.fit_em(X, n_components, seed=SEED, progress=False)
     target = specify(X, em, None, None, None).target
     atlas = make_atlas(target, em, rng)
     annealed = annealed_log_evidence(target, atlas, rng, n_particles=N_PARTICLES, n_temperatures=N_TEMPERATURES)
     shares = mode_shares(target, atlas, annealed, rng)
+    draws = recorded(target, annealed.resampled(rng, N_RESAMPLED))
     return {
         "log_evidence": [annealed.log_value, annealed.standard_error],
         "relative_ess": annealed.relative_ess,
         "modes": [
-            {"weights": None if place is None else atlas.modes[place].params.weights.round(3).tolist(), "share": share}
-            for place, share in shares.items()
+            {"weights": atlas.modes[place].params.weights.round(3).tolist(), "share": float(shares[place])}
+            for place in np.flatnonzero(shares)
         ],
+        "occupied": occupied_by_draw(subsets_of_draws(X, *draws)).mean(axis=0).tolist(),
         "settings": f"{N_PARTICLES} particles, {N_TEMPERATURES} temperatures, seed {SEED}",
     }
 
