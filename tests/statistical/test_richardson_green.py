@@ -218,7 +218,7 @@ def test_published_posterior_of_the_number_of_components():
 
 
 @pytest.mark.filterwarnings("ignore::bayesgmm.errors.SamplingWarning")  # slow chains with many components; judged by the figures
-def compare_evidences_of_the_package():
+def test_evidences_of_the_package():
     """Bridge sampling, without the sampler above, and with it for what share K > BRIDGED have; each of 1 to 8 against it."""
     X = bg.load_galaxies()
     y = X.to_numpy().ravel()
