@@ -49,24 +49,21 @@ def second_method(known: dict, name: str, n_components: int) -> tuple[str, dict]
 
 
 def table(kept: dict, known: dict) -> None:
-    print(
-        "| data | K | log evidence, mean of ten seeds | their sd | mean standard error | second method | difference | occupied |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    """Print one row for each cell that is kept."""
+    head = "log evidence, mean of ten seeds | their sd | mean standard error | second method | difference | occupied"
+    print(f"| data | K | {head} |")
+    print("|---" * 8 + "|")
     for name, sizes in CELLS.items():
         for n_components in (size for size in sizes if str(size) in kept.get(name, {})):
             ours = kept[name][str(n_components)]
             values = np.array(ours["log_evidence"])
             line = f"{values.mean():.3f} | {values.std(ddof=1):.3f} | {np.mean(ours['standard_error']):.3f}"
-            if (other := second_method(known, name, n_components)) is None:
-                print(f"| {name} | {n_components} | {line} | | | |")
-                continue
-            method, run = other
-            value, error = run["log_evidence"]
-            apart = abs(np.mean(ours["occupied"], axis=0) - run["occupied"]).max()
-            print(
-                f"| {name} | {n_components} | {line} | {method} {value:.3f} ± {error:.3f} | {values.mean() - value:+.3f} | {apart:.4f} |"
-            )
+            if (other := second_method(known, name, n_components)) is not None:
+                method, run = other
+                value, error = run["log_evidence"]
+                apart = abs(np.mean(ours["occupied"], axis=0) - run["occupied"]).max()
+                line += f" | {method} {value:.3f} ± {error:.3f} | {values.mean() - value:+.3f} | {apart:.4f}"
+            print(f"| {name} | {n_components} | {line} |")
 
 
 def draw(kept: dict, known: dict) -> None:
