@@ -25,7 +25,7 @@ PILOT_CHAINS = 2
 PILOT_DRAWS = 250
 PILOT_TUNE = 200
 
-FEWEST_DRAWS = 50
+FEWEST_MET = 50
 """Of a region that short chains met."""
 
 UNRELIABLE = 1.0
@@ -91,7 +91,7 @@ def explore(target: Target, atlas: Atlas, rng: np.random.Generator, cores: int, 
         return Exploration(atlas, locator, (everything,))
     groups = merged_by_traffic([np.where(far, NOWHERE, places) for places, far in located], len(atlas.modes))
     found = [(tuple(modes), joined[np.isin(where, modes)]) for modes in groups]
-    regions = [Region(modes, Estimate(np.nan, np.nan), u) for modes, u in found if len(u) >= FEWEST_DRAWS]
+    regions = [Region(modes, Estimate(np.nan, np.nan), u) for modes, u in found if len(u) >= FEWEST_MET]
     if not regions:
         regions = [max((Region(modes, Estimate(np.nan, np.nan), u) for modes, u in found), key=lambda region: len(region.u))]
     if len(regions) > 1:

@@ -11,6 +11,7 @@ import pytest
 from pytensor.graph.replace import clone_replace
 
 from bayesgmm.kernels.density import compute_log_density
+from bayesgmm.model import native
 from bayesgmm.model.build import _scales, assemble
 from bayesgmm.model.coordinates import constrain, covariances, log_jacobian
 from bayesgmm.model.native import Place, packed
@@ -235,6 +236,22 @@ def test_components_that_vanish_together_have_a_density_where_values_are_rounded
             assert gradient[-m:].sum() == pytest.approx(2 * g + 2 * alpha * (3 - m), rel=1e-10)
             values.append(value)
         assert values[1] - values[0] == pytest.approx(-50.0 * (2 * g + 2 * alpha * (3 - m)), rel=1e-10)
+
+
+@pytest.mark.parametrize("concentration", [0.5, 1.0, 2.0])
+def test_where_weights_underflow_the_c_function_says_so(concentration):
+    """And does not leave the value that was there: NUTS would take that for the density."""
+    X = random_X(3, 2)
+    target = specify(X, 3, "VVV", Priors(concentration=concentration), None).target
+    u = np.random.default_rng(22).normal(size=target.structure.n_coordinates)
+    u[0], u[1] = 1600.0, -800.0
+    data = packed(X, target.priors, target.resolution, Place(np.zeros(len(u)), np.eye(len(u)), np.zeros(len(u))))
+    density, _ = native._compiled()
+    gradient, value = np.zeros(len(u)), np.array([123.0])
+    pointers = (array.ctypes.data_as(native._DOUBLES) for array in (u, gradient, value, data))
+    status = density.ctypes(len(u), *pointers)
+    assert status != native._OK or value[0] == -np.inf
+    assert target.log_density(u)[0] == -np.inf
 
 
 def test_data_for_the_c_functions_hold_every_array_once():
