@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from sklearn.covariance import ledoit_wolf
 
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.prior import ConjugatePrior
@@ -29,6 +28,9 @@ MOST_COMPONENTS = 12
 
 MOST_DRAWS = 2000
 """That a proposal is fitted to, evenly spaced."""
+
+SHRINKAGES = np.array([1e-4, 0.03, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.0])
+"""Of a covariance towards that of independent components; never 0, as that of a chain that hardly moved is singular."""
 
 MAX_ITERATIONS = 100
 
@@ -159,15 +161,28 @@ def _weights(u: Array, priors: ResolvedPriors) -> Array:
 def _one(v: Array, groups: Sequence[slice]) -> MixtureParams:
     """The Gaussian of points v (S, P): of their covariance, drawn to that of independent groups of columns.
 
-    By Ledoit and Wolf's (2004) estimate where each group's own covariance is the identity. The error of a covariance of P columns
-    from S draws costs P^2 / (4 S) nats of overlap, and components are nearly independent when P is large.
+    By as much as makes half of the points most probable given the other half, in units in which each group's own covariance is
+    the identity. The error of a covariance of P columns from S draws costs P^2 / (4 S) nats of overlap, and components are
+    nearly independent when P is large.
     """
     centre, tril = v.mean(axis=0), np.zeros((v.shape[1], v.shape[1]))
     for group in groups:
         tril[group, group] = np.linalg.cholesky(_covariance(v[:, group]))
     white = solve_triangular(tril, (v - centre).T, lower=True).T
-    covariance, _ = ledoit_wolf(white, assume_centered=True)
+    shrinkage = _best_shrinkage(white)
+    covariance = (1 - shrinkage) * white.T @ white / len(white) + shrinkage * np.eye(v.shape[1])
     return MixtureParams(np.ones(1), centre[None], (tril @ np.linalg.cholesky(covariance))[None])
+
+
+def _best_shrinkage(white: Array) -> float:
+    """Of the second moments of one half of points (S, P) to the identity, best for the density of the other; both ways round."""
+    halves = np.array_split(white, 2)
+    costs = np.zeros(len(SHRINKAGES))
+    for known, other in (halves, halves[::-1]):
+        values, vectors = np.linalg.eigh(known.T @ known / len(known))
+        variances = (1 - SHRINKAGES[:, None]) * values + SHRINKAGES[:, None]
+        costs += (np.log(variances) + ((other @ vectors) ** 2).mean(axis=0) / variances).sum(axis=1)
+    return float(SHRINKAGES[costs.argmin()])
 
 
 def _covariance(v: Array) -> Array:

@@ -48,9 +48,7 @@ def laplace_of_empty_components(name: str, n_components: int) -> None:
     best = make_atlas(target, em, np.random.default_rng(0)).modes[0]
     laplace = map_from(target, best.params, "uphill")
     assert laplace is not None
-    print(
-        f"{name}, K = {n_components}, {best.n_empty} empty: {laplace.log_mass - best.log_mass:+.1f} nats from the identity"
-    )
+    print(f"{name}, K = {n_components}, {best.n_empty} empty: {laplace.log_mass - best.log_mass:+.1f} nats from the identity")
 
 
 def seldom_visited(n_seeds: int = 4) -> None:

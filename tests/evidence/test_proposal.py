@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from bayesgmm.evidence.normal_scores import scores_of
-from bayesgmm.evidence.proposal import Proposal, fit_proposal
+from bayesgmm.evidence.proposal import Proposal, _one, fit_proposal
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
 from tests.em.covariance_members import FOURTEEN
@@ -154,6 +154,34 @@ def test_a_proposal_is_fitted_to_draws():
     lost = truth.log_density(named) - terms.log_density
     assert abs(lost.mean()) < 0.8  # Kullback-Leibler, of 14 dimensions
     assert 10 < terms.distances.mean() < 20
+
+
+@pytest.mark.parametrize(("across", "gain"), [(0.0, 0.6), (0.1, 0.8), (1.0, 1.05)])
+def test_many_parameters_are_taken_for_independent_groups_of_them(across, gain):
+    """As far as they are: the Gaussian of few draws is nearer to the truth than that of their covariance, or as near."""
+    rng = np.random.default_rng(12)
+    groups = [slice(0, 3), *(slice(3 + 20 * k, 23 + 20 * k) for k in range(3))]
+    mixing = np.tile(across, (63, 63))
+    for group in groups:
+        mixing[group, group] = 1.0
+    tril = np.tril(0.15 * mixing * rng.normal(size=(63, 63)), -1) + np.diag(rng.uniform(0.5, 2.0, 63))
+    v = rng.standard_normal((400, 63)) @ tril.T
+    found = _one(v, groups)
+
+    def divergence(covariance):
+        ratio = np.linalg.solve(covariance, tril @ tril.T)
+        return 0.5 * (np.trace(ratio) - 63 - np.linalg.slogdet(ratio)[1])
+
+    assert divergence(found.covariances[0]) < gain * divergence(np.cov(v.T))
+
+
+def test_a_chain_that_hardly_moved_has_a_proposal():
+    priors = priors_of("VVV", n_components=3, n_features=2)
+    rng = np.random.default_rng(13)
+    few = points(priors, 4)
+    orders = np.tile(np.arange(3), (40, 1))
+    proposal = fit_proposal(np.repeat(few, 10, axis=0), orders, priors, rng)
+    assert np.isfinite(proposal.log_density(few)).all()
 
 
 def test_a_draw_and_its_density_belong_together():
