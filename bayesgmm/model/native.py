@@ -5,7 +5,7 @@ process; these are the library's own, compiled once and cached on disk. All data
 `packed` writes and `_density` reads.
 """
 
-from ctypes import POINTER, c_double
+from ctypes import CFUNCTYPE, c_int64, c_uint64, c_void_p
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ COORDINATES = "coordinates"
 _LAYOUT = len(Layout._fields)
 _ARRAYS = len(Hyperparameters._fields) + 4
 _HEADER = 1 + _LAYOUT + _ARRAYS + 1
-_DOUBLES = POINTER(c_double)
+_BY_ADDRESS = CFUNCTYPE(c_int64, c_uint64, *[c_void_p] * 4)  # pointers that know their type take longer to make than the density
 _OK, _WRONG_LENGTH, _NOT_FINITE = 0, -1, 4  # what nutpie expects; above 0 means try elsewhere
 
 
@@ -80,10 +80,9 @@ def packed(X: Array, priors: ResolvedPriors, resolution: Array, place: Place) ->
 
 def log_density_of(data: Array, z: Array) -> tuple[float, Array]:
     """The log-posterior of `packed` data and its gradient by z (P,); -inf, with a gradient of no meaning, where not finite."""
-    density, _ = _compiled()
     z = np.ascontiguousarray(z, dtype=np.float64)
     gradient, value = np.empty(len(z)), np.empty(1)
-    status = density.ctypes(len(z), *(array.ctypes.data_as(_DOUBLES) for array in (z, gradient, value, data)))
+    status = _by_address()(len(z), *(array.ctypes.data for array in (z, gradient, value, data)))
     return float(value[0]) if status == _OK else -np.inf, gradient
 
 
@@ -152,3 +151,9 @@ def _compiled() -> tuple[Any, Any]:
     """The two C functions; compiled on first use, or read from numba's cache."""
     density = cfunc(_DENSITY_SIGNATURE, cache=True, error_model="numpy")(_density)  # an exception would leave the value unset
     return density, cfunc(_COPY_SIGNATURE, cache=True)(_copy)
+
+
+@cache
+def _by_address() -> Any:
+    """The density, for arrays by the addresses of their values."""
+    return _BY_ADDRESS(_compiled()[0].address)

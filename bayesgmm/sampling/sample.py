@@ -109,7 +109,7 @@ def sample(
     Notes
     -----
     EM optima, of fewer components too, are followed to the modes of the posterior beside them. Short chains from every mode
-    with at least 0.1% of the posterior, as estimated, show between which of them chains travel; the mass of each region is
+    with at least 0.03% of the posterior, as estimated, show between which of them chains travel; the mass of each region is
     estimated by bridge sampling (see `log_evidence`), and each chain consists of draws of all regions in proportion to their
     masses, those of a region in the order in which they were made. Where one region has all, its chains are shared out among
     its modes. Chains start at draws from the normal approximation of their mode and work, with "auto", in coordinates in which

@@ -246,10 +246,8 @@ def test_where_weights_underflow_the_c_function_says_so(concentration):
     u = np.random.default_rng(22).normal(size=target.structure.n_coordinates)
     u[0], u[1] = 1600.0, -800.0
     data = packed(X, target.priors, target.resolution, Place(np.zeros(len(u)), np.eye(len(u)), np.zeros(len(u))))
-    density, _ = native._compiled()
     gradient, value = np.zeros(len(u)), np.array([123.0])
-    pointers = (array.ctypes.data_as(native._DOUBLES) for array in (u, gradient, value, data))
-    status = density.ctypes(len(u), *pointers)
+    status = native._by_address()(len(u), *(array.ctypes.data for array in (u, gradient, value, data)))
     assert status != native._OK or value[0] == -np.inf
     assert target.log_density(u)[0] == -np.inf
 
