@@ -15,6 +15,7 @@ from bayesgmm.model.specification import specify
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
 from bayesgmm.sampling.start import chain_starts
+from tests.data_sets import data_set
 
 IRIS = bg.load_iris().select_dtypes("number").to_numpy()
 
@@ -183,6 +184,49 @@ def test_starts_of_one_mode_are_counted_together(iris):
     again = replace(first, n_starts=2, origin="there", log_mass=first.log_mass + 1.0)
     (merged,) = atlas_of([first, again], symmetric=True).modes
     assert (merged.n_starts, merged.origin, merged.log_mass) == (5, "there", again.log_mass)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("name", "n_components", "weights"),
+    [("crabs", 2, (0.5, 0.5)), ("crabs", 3, (0.5, 0.5, 0.0)), ("galaxies", 3, (0.61, 0.3, 0.09))],
+)
+def test_modes_that_few_starts_lead_to_are_there(name, n_components, weights, seed):
+    """That of crabs has all but a thousandth of the posterior; that of the galaxies a fifth."""
+    X = data_set(name)
+    em = bg.fit_em(X, n_components, seed=seed)
+    modes = make_atlas(specify(X, em, None, None, None).target, em, np.random.default_rng(seed)).modes
+    found = [mode for mode in modes if np.abs(np.sort(mode.params.weights)[::-1] - weights).max() < 0.02]
+    assert found
+    assert found[0].log_mass > modes[0].log_mass - 7.0
+    if name == "crabs":
+        assert found[0] is modes[0]
+
+
+def test_more_starts_find_other_optima_and_count_those_found_before():
+    X = data_set("crabs")
+    em = bg.fit_em(X, 2, seed=0)
+    target = specify(X, em, None, None, None).target
+    before = [(mode, "EM") for mode in em.modes]
+    after = chart._with_more_starts(before, target, em, 2, np.random.default_rng(1))
+    assert len(after) > len(before)
+    assert all(candidate.n_starts >= mode.n_runs for candidate, (mode, _) in zip(after, before, strict=False))
+    total = sum(chart.MORE_STARTS.values()) + sum(mode.n_runs for mode in em.modes)
+    assert 0.8 * total < sum(candidate.n_starts for candidate in after) <= total
+    for i, candidate in enumerate(after):
+        assert not any(same_optimum(candidate.params, other.params) for other in after[:i])
+
+
+def test_large_data_are_given_fewer_starts(monkeypatch):
+    asked = []
+    monkeypatch.setattr(chart, "_modes_of", lambda *_, **settings: asked.append(settings["n_init"]) or ())
+    em = bg.fit_em(IRIS, 3, seed=0)
+    target = specify(IRIS, em, None, None, None).target
+    chart._with_more_starts([], target, em, 3, np.random.default_rng(1))
+    many = replace(target, X=np.tile(IRIS, (20, 1)))
+    chart._with_more_starts([], many, em, 3, np.random.default_rng(1))
+    chart._with_more_starts([], target, em, 1, np.random.default_rng(1))
+    assert asked == [60, 30, 8, 4]
 
 
 def test_a_start_whose_mass_is_next_to_nothing_is_not_followed(iris, monkeypatch):
