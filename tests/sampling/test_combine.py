@@ -187,6 +187,51 @@ def test_masses_estimated_anew_are_the_shares(monkeypatch):
     np.testing.assert_array_equal(whole.raw.u[:, :, 0], 1 - whole.region)
 
 
+GROWN = {(0,): np.log(0.6), (1,): np.log(0.4)}
+
+
+def _grown(_target, _atlas, _locator, region, _rng):
+    return replace(region, evidence=Estimate(float(GROWN[region.modes]), 0.02))
+
+
+def test_a_region_that_turns_out_to_be_larger_is_drawn_from_again(monkeypatch):
+    monkeypatch.setattr(combine, "weighed", _grown)
+    chains = _Chains()
+    whole = whole_of([0.9, 0.1], chains)
+    assert [settings.draws for _, _, settings in chains.calls] == [400, FEWEST_IN_REGION, FEWEST_IN_REGION]
+    assert np.bincount(whole.region[0]).tolist() == [240, 160]
+    assert len(np.unique(whole.raw.u.reshape(-1, 3), axis=0)) == 3 * 400
+    for chain in range(3):
+        of_region = whole.raw.u[chain, whole.region[chain] == 1]
+        assert (of_region[:, 2] == chain).all()
+        assert (np.diff(of_region[:, 1]) > 0).all()
+
+
+@pytest.mark.parametrize("lost_chain", [None, 1])
+def test_an_interruption_while_drawing_again_keeps_what_there_was(monkeypatch, lost_chain):
+    """With fewer draws in all, in the new proportions; of the last call, nothing if a chain is missing from it."""
+    monkeypatch.setattr(combine, "weighed", _grown)
+    whole = whole_of([0.9, 0.1], _Chains(interrupted_at=2, made=6, lost_chain=lost_chain))
+    assert whole.raw.interrupted
+    n_chains, n_draws, _ = whole.raw.u.shape
+    assert n_chains == 3
+    assert n_draws == pytest.approx((FEWEST_IN_REGION + (6 if lost_chain is None else 0)) / 0.4, abs=1)
+    assert (np.abs(np.bincount(whole.region[0]) - [0.6 * n_draws, 0.4 * n_draws]) < 1).all()
+    assert len(np.unique(whole.raw.u.reshape(-1, 3), axis=0)) == 3 * n_draws
+
+
+def test_ctrl_c_before_the_first_draw_of_a_further_region_keeps_the_others():
+    class Stopped(_Chains):
+        def __call__(self, starts, seeds, settings):
+            if len(self.calls) == 1:
+                raise KeyboardInterrupt
+            return super().__call__(starts, seeds, settings)
+
+    whole = whole_of([0.7, 0.3], Stopped())
+    assert whole.raw.interrupted
+    assert (whole.region == 0).all()
+
+
 def test_an_interruption_in_the_second_region_keeps_the_shares():
     """With so many draws as 30 of it allow; one of its chains is lost."""
     whole = whole_of([0.7, 0.3], _Chains(interrupted_at=1, made=30, lost_chain=0))
