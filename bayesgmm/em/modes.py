@@ -60,7 +60,7 @@ def distinct_modes(runs: Sequence[EMRun], total_weight: float, resolution: Array
     groups: list[list[EMRun]] = []
     finished = [run for run in runs if run.params is not None and run.converged]
     for run in sorted(finished, key=lambda run: -run.trace[-1]):
-        home = next((group for group in groups if _same_mode(run, group[0], resolution)), None)
+        home = next((group for group in groups if same_mode(run, group[0], resolution)), None)
         if home is None:
             groups.append([run])
         else:
@@ -72,11 +72,12 @@ def distinct_modes(runs: Sequence[EMRun], total_weight: float, resolution: Array
     )
 
 
-def _same_mode(run: EMRun, other: EMRun, resolution: Array) -> bool:
-    close = abs(run.log_likelihood - other.log_likelihood) <= 1e-3
-    return close and same_optimum(_params(run).recorded(resolution), _params(other).recorded(resolution))
+def same_mode(one: EMRun | EMMode, other: EMRun | EMMode, resolution: Array) -> bool:
+    """Whether two finished runs ended in one optimum."""
+    close = abs(one.log_likelihood - other.log_likelihood) <= 1e-3
+    return close and same_optimum(_params(one).recorded(resolution), _params(other).recorded(resolution))
 
 
-def _params(run: EMRun) -> MixtureParams:
+def _params(run: EMRun | EMMode) -> MixtureParams:
     assert run.params is not None  # for the type checker: only finished runs come here
     return run.params

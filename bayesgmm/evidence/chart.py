@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from bayesgmm.data import Dataset, validate
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.initialise import STARTS, start_from_memberships, start_sample
-from bayesgmm.em.modes import EMMode, same_optimum
+from bayesgmm.em.modes import EMMode, same_mode
 from bayesgmm.em.result import EMResult
 from bayesgmm.em.standardise import column_moments
 from bayesgmm.em.step import MStep
@@ -50,9 +50,6 @@ of the latter; one of the galaxies with three, which has a fifth of it, from a q
 
 ITERATIONS = 400
 """Of each of these starts; one that needs more is on a flat ridge, whose end is not worth waiting for."""
-
-CLOSE = 1e-3
-"""Log-likelihoods of one optimum, found twice, differ by less."""
 
 LARGE = 20_000
 """Rows times components times parameters of a covariance, above which fewer of these are made: modes are far apart in mass."""
@@ -152,23 +149,20 @@ def _smaller_optima(target: Target, em: EMResult, rng: np.random.Generator) -> I
 def _with_more_starts(
     found: list[tuple[EMMode, str]], target: Target, em: EMResult, n_components: int, rng: np.random.Generator
 ) -> list[Candidate]:
-    """Optima and their origins, and those of starts of other kinds; where one is found again its starts are counted together."""
+    """Optima and their origins, and those of starts of other kinds, best first; starts that end in one are counted together."""
     size = len(target.X) * n_components * target.structure.n_features**2
     for kind, most in MORE_STARTS.items() if n_components > 1 else ():
         n_init = int(most * min(LARGE / size, 1.0))
         settings = {"init": kind, "n_init": n_init, "n_long": n_init, "max_iter": ITERATIONS}
         for mode in _modes_of(target, em, n_components, rng, **settings) if n_init else ():
-            place = next((i for i, (known, _) in enumerate(found) if _same(mode, known)), None)
+            place = next((i for i, (known, _) in enumerate(found) if same_mode(mode, known, np.array(em.resolution))), None)
             if place is None:
                 found = [*found, (mode, f"EM from {kind} starts")]
             else:
                 known, origin = found[place]
                 found = [*found[:place], (replace(known, n_runs=known.n_runs + mode.n_runs), origin), *found[place + 1 :]]
-    return [Candidate(mode.params, origin, mode.n_runs) for mode, origin in found]
-
-
-def _same(mode: EMMode, other: EMMode) -> bool:
-    return abs(mode.log_likelihood - other.log_likelihood) < CLOSE and same_optimum(mode.params, other.params)
+    best_first = sorted(found, key=lambda one: -one[0].log_likelihood)
+    return [Candidate(mode.params, origin, mode.n_runs) for mode, origin in best_first]
 
 
 def _modes_of(target: Target, em: EMResult, n_components: int, rng: np.random.Generator, **settings: Any) -> tuple[EMMode, ...]:

@@ -19,6 +19,9 @@ BFMI_LIMIT = 0.3
 FEWEST = 50
 """Draws of a chain in one region of several whose energies are judged."""
 
+REPEATED = 0.1
+"""Share of a region's draws that are copies of others from which it is said; NUTS itself stays where it is now and then."""
+
 COLLAPSED = 1e-4
 """A component narrower than this, in some direction, of the data's spread has collapsed."""
 
@@ -33,6 +36,7 @@ def sampling_problems(tree: xr.DataTree) -> list[str]:
         *_of_trajectories(stats),
         *_of_energy(stats, region_of_draws(tree)),
         *_of_frozen(tree),
+        *_of_regions(tree),
         *(_of_negligible_modes(modes) if "visited" in modes else []),
         *_of_collapsed(tree),
     ]
@@ -130,6 +134,27 @@ def _regions(visits: list[set[int]], travelled: set[int]) -> list[tuple[list[int
     met = np.array([[bool(wide[a] & wide[b]) for b in somewhere] for a in somewhere]).reshape(len(somewhere), -1)
     regions = [[somewhere[i] for i in group] for group in linked(met)] if somewhere else []
     return [(sorted(set().union(*(visits[chain] for chain in chains))), chains) for chains in regions]
+
+
+def _of_regions(tree: xr.DataTree) -> list[str]:
+    """Regions without draws, and those of too few draws for their share, of which `sample` takes some more than once."""
+    if "regions" not in tree.children or POOLED in tree.attrs:
+        return []
+    region, shares = region_of_draws(tree), tree["regions"].to_dataset()["share"].values
+    means = raw_posterior(tree)["means"].transpose(*SAMPLE_DIMS, ...).values
+    flat = means.reshape(*region.shape, means[0, 0].size)
+    out = []
+    for number, share in enumerate(shares):
+        draws = flat[region == number]
+        distinct = len(np.unique(draws, axis=0))
+        if not distinct and share >= NEGLIGIBLE:
+            out.append(f"region {number} has {share:.1%} of the posterior and no draws: sample again, or longer")
+        elif distinct < (1 - REPEATED) * len(draws):
+            out.append(
+                f"the {len(draws)} draws of region {number} are {distinct}, some taken more than once, as chains left it: "
+                "that part of the posterior is known no better than from those; sample longer, or with another seed"
+            )
+    return out
 
 
 def collapsed_draws(tree: xr.DataTree) -> NDArray[np.bool_]:

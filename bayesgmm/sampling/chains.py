@@ -12,6 +12,7 @@ from bayesgmm.evidence.atlas import Atlas, place_of_draw
 from bayesgmm.evidence.regions import NOWHERE, Locator
 from bayesgmm.model.native import COORDINATES, Place
 from bayesgmm.model.target import Target
+from bayesgmm.posterior.schema import SAMPLE_DIMS
 from bayesgmm.sampling.nuts import NutsSettings, joined, run_chains
 from bayesgmm.sampling.start import ChainStart
 
@@ -21,11 +22,28 @@ CHECKS = 20
 """Draws of each chain whose mode is looked for, evenly spaced from the middle of the chain to its end."""
 
 
+STATISTICS = {
+    "diverging": "diverging",
+    "energy": "energy",
+    "logp": "lp",
+    "lp": "lp",
+    "depth": "tree_depth",
+    "tree_depth": "tree_depth",
+    "maxdepth_reached": "reached_max_treedepth",
+    "reached_max_treedepth": "reached_max_treedepth",
+    "n_steps": "n_steps",
+    "mean_tree_accept": "acceptance_rate",
+    "acceptance_rate": "acceptance_rate",
+    "step_size": "step_size",
+}
+"""What each sampler calls its statistics, and what ArviZ's schema calls them."""
+
+
 @dataclass(frozen=True, eq=False)
 class RawDraws:
     """Coordinates u (chain, draw, P) as sampled, the number of each chain, the sampler's statistics, and how it ended.
 
-    After an interruption, chains may be missing.
+    After an interruption, chains may be missing. The statistics, (chain, draw), have ArviZ's names.
     """
 
     u: Array
@@ -37,6 +55,12 @@ class RawDraws:
 
 Run = Callable[[Sequence[ChainStart], Sequence[int], NutsSettings], RawDraws]
 """What makes draws of chains with these starts and seeds."""
+
+
+def in_schema(statistics: xr.Dataset) -> xr.Dataset:
+    """A sampler's statistics (chain, draw), those that ArviZ's schema has, under its names."""
+    kept = {STATISTICS[name]: statistics[name] for name in STATISTICS if name in statistics}
+    return xr.Dataset({name: (SAMPLE_DIMS, value.transpose(*SAMPLE_DIMS).values) for name, value in kept.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +94,7 @@ def run_own_density(
     seconds = time.perf_counter() - began
     z = joined(traces.values(), "posterior")[COORDINATES].values
     u = np.stack([places[chain].origin + draws @ places[chain].metric.T for chain, draws in zip(traces, z, strict=True)])
-    return RawDraws(u, tuple(traces), joined(traces.values(), "sample_stats"), seconds, interrupted)
+    return RawDraws(u, tuple(traces), in_schema(joined(traces.values(), "sample_stats")), seconds, interrupted)
 
 
 def visits_of(target: Target, atlas: Atlas, locator: Locator, u: Array) -> Visits:

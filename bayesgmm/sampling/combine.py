@@ -1,9 +1,9 @@
 """Chains in every region of the posterior, and one sample of the whole put together from their draws."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -26,11 +26,12 @@ FEWEST_IN_REGION = 150
 ENOUGH = 8
 """Draws for each dimension with which a mass is estimated without those made before, whose starts were not in proportion."""
 
-SPARE = 1.2
-"""Draws made in a region, relative to those that its share asks for: the share is estimated again from all of them."""
+SPARE, MOST = 1.2, 1.05
+"""Draws made in a region, relative to those that its share asks for, and at most, relative to those of the whole: shares are
+estimated again from all draws, and some draws leave their region."""
 
 ROUNDS = 3
-"""Of drawing more in regions whose share turned out to be larger than their draws are enough for."""
+"""Of drawing in regions that have fewer draws than their share asks for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +42,11 @@ class Whole:
     ----------
     raw : RawDraws
     exploration : Exploration
-        The regions that the draws are of, with their masses estimated from all their draws.
+        Every region, its mass estimated from all its draws; those too small for a draw, or not reached, as they were explored.
     region : (chain, draw)
         Which region each draw is of.
     started_in : (chain,)
-        The mode that each chain started in, in the largest region.
+        The mode that each chain started in, in the largest region with draws.
     """
 
     raw: RawDraws
@@ -54,131 +55,142 @@ class Whole:
     started_in: tuple[int, ...]
 
 
-class _Piece(NamedTuple):
-    """A region, the chains that were run in it, the modes they started in, and which draws (chain, draw) are of the region."""
+class Piece(NamedTuple):
+    """Draws of a region: coordinates u (n, P) and statistics (n,), chain after chain; and the mode each chain started in."""
 
     region: Region
-    raw: RawDraws
+    u: Array
+    statistics: dict[str, NDArray[Any]]
     started_in: tuple[int, ...]
-    inside: NDArray[np.bool_]
+    seconds: float
+
+
+Pieces = dict[int, Piece]
+"""By the place of their region in the exploration."""
 
 
 def sample_whole(
-    target: Target, exploration: Exploration, run: Run, settings: NutsSettings, n_chains: int, rng: np.random.Generator
+    target: Target,
+    exploration: Exploration,
+    run: Run,
+    settings: NutsSettings,
+    n_chains: int,
+    rng: np.random.Generator,
+    before: Mapping[int, Piece] | None = None,
 ) -> Whole:
     """Chains in every region whose share is worth a draw; each region has its share of every chain, spread evenly over it.
 
-    After an interruption, of the regions that were reached, with as many draws as keep the shares.
+    The draws of regions that were made `before` are put together with the others: settings.draws counts both. After an
+    interruption, of the regions that were reached, with as many draws as keep the shares.
     """
-    chosen = [i for i, share in enumerate(exploration.shares) if share * settings.draws >= 0.5]
+    if len(exploration.regions) == 1:
+        starts = chain_starts(target, exploration.atlas, n_chains, rng, exploration.regions[0].modes)
+        raw = run(starts, seeds_of(rng, n_chains), settings)
+        started_in = tuple(starts[chain].mode for chain in raw.chains)
+        return Whole(raw, exploration, np.zeros(raw.u.shape[:2], dtype=np.intp), started_in)
 
-    def run_in(region: Region, n_draws: int) -> _Piece:
+    def run_in(region: Region, n_draws: int) -> tuple[Piece, bool]:
         starts = chain_starts(target, exploration.atlas, n_chains, rng, region.modes)
         raw = run(starts, seeds_of(rng, n_chains), replace(settings, draws=n_draws))
-        inside = np.ones(raw.u.shape[:2], dtype=np.bool_)
-        if len(chosen) > 1:
-            inside = np.stack([exploration.locator.inside(u, region.modes) for u in raw.u])
-        return _Piece(region, raw, tuple(starts[chain].mode for chain in raw.chains), inside)
+        inside = np.stack([exploration.locator.inside(u, region.modes) for u in raw.u])
+        statistics = {str(name): value.values[inside] for name, value in raw.statistics.items()}
+        return Piece(region, raw.u[inside], statistics, tuple(start.mode for start in starts), raw.seconds), raw.interrupted
 
-    if len(chosen) == 1:
-        alone = run_in(exploration.regions[chosen[0]], settings.draws)
-        whole = replace(exploration, regions=(alone.region,))
-        return Whole(alone.raw, whole, np.zeros(alone.inside.shape, dtype=np.intp), alone.started_in)
-    shares = exploration.shares
-    wanted = {i: min(max(int(SPARE * shares[i] * settings.draws) + 1, FEWEST_IN_REGION), settings.draws) for i in chosen}
-    pieces, interrupted = _run_in_all(target, exploration, run_in, wanted, settings.draws, rng)
+    pieces, interrupted = _run_in_all(target, exploration, run_in, before or {}, settings.draws, n_chains, rng)
     if not pieces:
-        raise SamplingError(
-            "no chain stayed near the modes that it started from: sample again with another seed, or other priors"
-        )
-    ordered = sorted(pieces, key=lambda piece: -piece.region.evidence.log_value)
-    found = replace(exploration, regions=tuple(piece.region for piece in ordered))
-    raw, region_of_draws = _put_together(ordered, settings.draws, interrupted, rng)
-    return Whole(raw, found, region_of_draws, pieces[0].started_in[: len(raw.chains)])
+        if interrupted:
+            raise KeyboardInterrupt
+        raise SamplingError("no chain stayed in the region that it started in: sample again with another seed, or other priors")
+    regions = [pieces[i].region if i in pieces else region for i, region in enumerate(exploration.regions)]
+    order = sorted(range(len(regions)), key=lambda i: -regions[i].evidence.log_value)
+    found = replace(exploration, regions=tuple(regions[i] for i in order))
+    numbered = {number: pieces[i] for number, i in enumerate(order) if i in pieces}
+    raw, region_of_draws = _put_together(numbered, settings.draws, n_chains, interrupted, rng)
+    return Whole(raw, found, region_of_draws, next(iter(numbered.values())).started_in)
 
 
 def _run_in_all(
     target: Target,
     exploration: Exploration,
-    run_in: Callable[[Region, int], _Piece],
-    wanted: dict[int, int],
+    run_in: Callable[[Region, int], tuple[Piece, bool]],
+    before: Mapping[int, Piece],
     n_draws: int,
+    n_chains: int,
     rng: np.random.Generator,
-) -> tuple[list[_Piece], bool]:
-    """So many draws as are wanted of each region, more where its share asks for more, and whether that was interrupted."""
-    pieces: dict[int, _Piece] = {}
+) -> tuple[Pieces, bool]:
+    """The draws of each region, as many as its share asks for, and whether making them was interrupted."""
+    pieces = dict(before)
     for _ in range(ROUNDS):
-        for i, number in wanted.items():
+        for i, number in _wanted(exploration, pieces, n_draws, n_chains).items():
             try:
-                made = run_in(exploration.regions[i], number)
+                made, interrupted = run_in(exploration.regions[i], number)
+                piece = _joined(pieces[i], made) if i in pieces else made
+                if len(piece.u):
+                    pieces[i] = piece  # should Ctrl-C come while it is weighed
+                    pieces[i] = _weighed(target, exploration, piece, rng)
             except KeyboardInterrupt:
-                if pieces:
-                    return list(pieces.values()), True
-                raise
-            piece = _joined(pieces[i], made) if i in pieces else made
-            if piece.inside.any():
-                pieces[i] = _weighed(target, exploration, piece, rng)
-            if made.raw.interrupted:
-                return list(pieces.values()), True
-        wanted = _missing(pieces, n_draws) if pieces else {}
-    return list(pieces.values()), False
+                interrupted = True
+            if interrupted:
+                return pieces, True
+    return pieces, False
 
 
-def _weighed(target: Target, exploration: Exploration, piece: _Piece, rng: np.random.Generator) -> _Piece:
+def _wanted(exploration: Exploration, pieces: Pieces, n_draws: int, n_chains: int) -> dict[int, int]:
+    """How many draws of each chain to make in regions that have fewer than their share asks for."""
+    regions = [pieces[i].region if i in pieces else region for i, region in enumerate(exploration.regions)]
+    out = {}
+    for i, count in enumerate(_whole_numbers(shares_of(regions), n_draws)):
+        known = len(pieces[i].u) / n_chains if i in pieces else 0.0
+        if known < count:
+            most = min(ceil(SPARE * (count - known)), ceil(MOST * n_draws))
+            out[i] = max(most, min(FEWEST_IN_REGION, n_draws) - int(known))
+    return out
+
+
+def _weighed(target: Target, exploration: Exploration, piece: Piece, rng: np.random.Generator) -> Piece:
     """The piece with the mass of its region estimated from its draws, and from those that explored it where they are few."""
-    u = piece.raw.u[piece.inside]
+    u = piece.u
     if len(u) < ENOUGH * u.shape[1]:
         u = np.concatenate([piece.region.u, u])
     region = weighed(target, exploration.atlas, exploration.locator, replace(piece.region, u=u), rng)
     return piece._replace(region=region)
 
 
-def _missing(pieces: dict[int, _Piece], n_draws: int) -> dict[int, int]:
-    """How many more draws of each chain the regions need that have fewer than their share asks for."""
-    shares = shares_of([piece.region for piece in pieces.values()])
-    counts = _whole_numbers(shares, n_draws)
-    lacking = [count - piece.inside.sum() / len(piece.inside) for count, piece in zip(counts, pieces.values(), strict=True)]
-    return {i: max(ceil(SPARE * draws), FEWEST_IN_REGION) for i, draws in zip(pieces, lacking, strict=True) if draws > 0}
+def _joined(before: Piece, more: Piece) -> Piece:
+    """The draws of both, and the region as explored."""
+    statistics = {
+        name: np.concatenate([values, more.statistics[name]])
+        for name, values in before.statistics.items()
+        if name in more.statistics
+    }
+    return Piece(more.region, np.concatenate([before.u, more.u]), statistics, before.started_in, before.seconds + more.seconds)
 
 
-def _joined(before: _Piece, more: _Piece) -> _Piece:
-    """The draws of both, chain by chain, and the region as explored; those before alone if a chain is missing from the others."""
-    if more.raw.chains != before.raw.chains:
-        return before._replace(region=more.region)
-    one, other = before.raw, more.raw
-    names = [str(name) for name in one.statistics.data_vars if name in other.statistics]
-    raw = RawDraws(
-        np.concatenate([one.u, other.u], axis=1),
-        one.chains,
-        xr.Dataset({name: (SAMPLE_DIMS, np.hstack([one.statistics[name], other.statistics[name]])) for name in names}),
-        one.seconds + other.seconds,
-        other.interrupted,
-    )
-    return _Piece(more.region, raw, before.started_in, np.hstack([before.inside, more.inside]))
+def _put_together(
+    pieces: Pieces, n_draws: int, n_chains: int, interrupted: bool, rng: np.random.Generator
+) -> tuple[RawDraws, Places]:
+    """Draws of regions, by their number, in proportion to their shares, and which region each is of.
 
-
-def _put_together(pieces: Sequence[_Piece], n_draws: int, interrupted: bool, rng: np.random.Generator) -> tuple[RawDraws, Places]:
-    """Draws of all regions in proportion to their shares, and which region each is of.
-
-    Those of one region are dealt out in the order in which they were made, chain after chain, evenly thinned.
+    Those of one region are dealt out in the order in which they were made, chain after chain, evenly thinned; some are there
+    more than once where they are too few (`sampling_problems` says so).
     """
-    shares = shares_of([piece.region for piece in pieces])
-    n_chains = min(len(piece.inside) for piece in pieces)
+    shares = shares_of([piece.region for piece in pieces.values()])
     if interrupted:  # as many as the shortest region allows
-        made = [piece.inside.sum() / (n_chains * share) for piece, share in zip(pieces, shares, strict=True)]
+        made = [len(piece.u) / (n_chains * share) for piece, share in zip(pieces.values(), shares, strict=True)]
         n_draws = max(int(min(n_draws, *made)), FEWEST_DRAWS)
     counts = _whole_numbers(shares, n_draws)
-    names = sorted(set.intersection(*(set(map(str, piece.raw.statistics.data_vars)) for piece in pieces)))
-    region = np.stack([rng.permutation(np.repeat(np.arange(len(pieces)), counts)) for _ in range(n_chains)])
-    u = np.empty((n_chains, n_draws, pieces[0].raw.u.shape[2]))
-    statistics = {name: np.empty(region.shape, dtype=pieces[0].raw.statistics[name].dtype) for name in names}
-    for i, (piece, count) in enumerate(zip(pieces, counts, strict=True)):
-        picked = np.linspace(0, piece.inside.sum() - 1, n_chains * count).round().astype(int)
-        u[region == i] = piece.raw.u[piece.inside][picked]
+    region = np.stack([rng.permutation(np.repeat(list(pieces), counts)) for _ in range(n_chains)])
+    names = sorted(set.intersection(*(set(piece.statistics) for piece in pieces.values())))
+    first = next(iter(pieces.values()))
+    u = np.empty((n_chains, n_draws, first.u.shape[1]))
+    statistics = {name: np.empty(region.shape, dtype=first.statistics[name].dtype) for name in names}
+    for (number, piece), count in zip(pieces.items(), counts, strict=True):
+        picked = np.linspace(0, len(piece.u) - 1, n_chains * count).round().astype(int)
+        u[region == number] = piece.u[picked]
         for name in names:
-            statistics[name][region == i] = piece.raw.statistics[name].values[piece.inside][picked]
+            statistics[name][region == number] = piece.statistics[name][picked]
     dataset = xr.Dataset({name: (SAMPLE_DIMS, values) for name, values in statistics.items()})
-    seconds = sum(piece.raw.seconds for piece in pieces)
+    seconds = sum(piece.seconds for piece in pieces.values())
     return RawDraws(u, tuple(range(n_chains)), dataset, seconds, interrupted), region
 
 

@@ -1,6 +1,5 @@
 """extend: more draws for a tree of `sample`."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -10,11 +9,13 @@ import xarray as xr
 from bayesgmm.data import Dataset, check_seed
 from bayesgmm.errors import InputError
 from bayesgmm.model.specification import Specification
+from bayesgmm.model.target import Target
 from bayesgmm.posterior.relabel import relabel
-from bayesgmm.posterior.schema import em_of
-from bayesgmm.sampling.chains import run_own_density
-from bayesgmm.sampling.combine import Whole, sample_whole
-from bayesgmm.sampling.explore import Region, seeds_of
+from bayesgmm.posterior.schema import SAMPLE_DIMS, em_of, region_of_draws
+from bayesgmm.sampling.chains import Run, in_schema, run_own_density
+from bayesgmm.sampling.combine import Piece, Whole, sample_whole
+from bayesgmm.sampling.explore import Exploration, seeds_of
+from bayesgmm.sampling.nuts import NutsSettings
 from bayesgmm.sampling.sample import nuts_settings, with_problems_said
 from bayesgmm.sampling.start import ChainStart
 from bayesgmm.sampling.tree import coordinates_of_draws, exploration_of, has_atlas, posterior_tree, target_of
@@ -29,7 +30,9 @@ def extend(
     seed: int | np.random.Generator | None = None,
     progress: bool | None = None,
 ) -> xr.DataTree:
-    """The tree of `sample` with more draws: every chain goes on where it ended, or, of several regions, begins in them anew.
+    """The tree of `sample` with more draws: every chain goes on where it ended.
+
+    Of several regions, chains begin in them anew, and old and new draws are put together in the proportions that all of them say.
 
     Parameters
     ----------
@@ -52,76 +55,72 @@ def extend(
     """
     if "sampler" not in tree.attrs or not has_atlas(tree):
         raise InputError("extend: the tree was not made by `sample`, or parts of it are gone; sample again with more draws")
-    old = {name: tree[name].to_dataset() for name in ("posterior_raw", "sample_stats", "log_likelihood", "log_prior")}
     target = target_of(tree)
     exploration = exploration_of(tree, target)
-    n_chains, n_draws = (old["posterior_raw"].sizes[dim] for dim in ("chain", "draw"))
+    posterior = tree["posterior_raw"].to_dataset()
+    n_chains, n_draws = (posterior.sizes[dim] for dim in SAMPLE_DIMS)
     settings = nuts_settings(draws, tune, n_chains, cores, "auto", tree.attrs["target_accept"])
     rng = np.random.default_rng(check_seed(seed))
     run = partial(run_own_density, target, exploration.atlas, progress=progress)
+    dataset = Dataset(target.X, tuple(str(column) for column in posterior["feature"].values))
+    specification = Specification(dataset, em_of(tree), target)
     if len(exploration.regions) > 1:
-        whole = _with_all_regions(sample_whole(target, exploration, run, settings, n_chains, rng), exploration.regions)
+        whole = _of_regions(tree, target, exploration, run, replace(settings, draws=n_draws + settings.draws), rng)
+        longer = posterior_tree(specification, whole, {})
     else:
-        ends = coordinates_of_draws(tree.isel(draw=[-1]), target)[:, 0]
-        starts = [ChainStart(max(place, 0), u) for place, u in zip(exploration.locator.places(ends).tolist(), ends, strict=True)]
-        raw = run(starts, seeds_of(rng, n_chains), settings)
-        started_in = tuple(tree["modes"].to_dataset()["started_in"].values[list(raw.chains)].tolist())
-        whole = Whole(raw, exploration, np.zeros(raw.u.shape[:2], dtype=np.intp), started_in)
-    dataset = Dataset(target.X, tuple(str(column) for column in old["posterior_raw"]["feature"].values))
-    more = posterior_tree(Specification(dataset, em_of(tree), target), whole, {})
-    both = _joined(tree, old, more, [region.modes for region in exploration.regions], whole)
-    both.attrs = {name: value for name, value in tree.attrs.items() if name != "problems"}
-    both.attrs |= {
-        "draws": n_draws + whole.raw.u.shape[1],
+        whole = _of_chains(tree, target, exploration, run, settings, rng)
+        longer = _joined(tree, posterior_tree(specification, whole, {}), list(whole.raw.chains))
+    longer.attrs = {name: value for name, value in tree.attrs.items() if name != "problems"}
+    longer.attrs |= {
+        "draws": longer["posterior"].sizes["draw"],
         "chains": len(whole.raw.chains),
         "interrupted": int(whole.raw.interrupted),
     }
-    both["sample_stats"].attrs["sampling_time"] = whole.raw.seconds + tree["sample_stats"].attrs["sampling_time"]
-    return with_problems_said(relabel(both))
+    longer["sample_stats"].attrs["sampling_time"] = whole.raw.seconds + tree["sample_stats"].attrs["sampling_time"]
+    return with_problems_said(relabel(longer))
 
 
-def _joined(
-    tree: xr.DataTree,
-    old: dict[str, xr.Dataset],
-    more: xr.DataTree,
-    regions: Sequence[tuple[int, ...]],
-    whole: Whole,
-) -> xr.DataTree:
-    """The groups of the new draws with the old ones before them; `regions` are the modes of the tree's regions, in its order."""
-    chains, n_draws = list(whole.raw.chains), old["posterior_raw"].sizes["draw"]
+def _of_regions(
+    tree: xr.DataTree, target: Target, exploration: Exploration, run: Run, settings: NutsSettings, rng: np.random.Generator
+) -> Whole:
+    """The tree's draws of each region, and more of those that have too few for their share of settings.draws, together."""
+    u, of_draw = coordinates_of_draws(tree, target), region_of_draws(tree)
+    statistics = in_schema(tree["sample_stats"].to_dataset())
+    started_in = tuple(tree["modes"].to_dataset()["started_in"].values.tolist())
+    before = {
+        i: Piece(region, u[of_draw == i], {str(name): v.values[of_draw == i] for name, v in statistics.items()}, started_in, 0.0)
+        for i, region in enumerate(exploration.regions)
+        if (of_draw == i).any()
+    }
+    none = np.zeros((0, u.shape[2]))  # the draws of a region are those of its piece
+    explored = replace(exploration, regions=tuple(replace(region, u=none) for region in exploration.regions))
+    return sample_whole(target, explored, run, settings, len(u), rng, before)
+
+
+def _of_chains(
+    tree: xr.DataTree, target: Target, exploration: Exploration, run: Run, settings: NutsSettings, rng: np.random.Generator
+) -> Whole:
+    """Draws that go on from the last ones of the chains."""
+    ends = coordinates_of_draws(tree.isel(draw=[-1]), target)[:, 0]
+    starts = [ChainStart(max(place, 0), u) for place, u in zip(exploration.locator.places(ends).tolist(), ends, strict=True)]
+    raw = run(starts, seeds_of(rng, len(starts)), settings)
+    started_in = tuple(tree["modes"].to_dataset()["started_in"].values[list(raw.chains)].tolist())
+    return Whole(raw, exploration, np.zeros(raw.u.shape[:2], dtype=np.intp), started_in)
+
+
+def _joined(tree: xr.DataTree, more: xr.DataTree, chains: list[int]) -> xr.DataTree:
+    """The groups of the new draws of these chains, with the old ones before them."""
     groups = {name: child.to_dataset() for name, child in more.children.items()}
-    for name, draws_before in old.items():
+    for name in ("posterior_raw", "sample_stats", "log_likelihood", "log_prior"):
         group = name.removesuffix("_raw")
-        groups[group] = _appended(draws_before.isel(chain=chains), groups[group])
+        groups[group] = _appended(tree[name].to_dataset().isel(chain=chains), groups[group])
     before, after = tree["modes"].to_dataset().isel(chain=chains), groups["modes"]
-    checks = [before["visited"].transpose("chain", "check"), after["visited"].assign_coords(check=after["check"] + n_draws)]
+    later = after["check"] + tree["posterior_raw"].sizes["draw"]
+    checks = [before["visited"].transpose("chain", "check"), after["visited"].assign_coords(check=later)]
     groups["modes"] = after.drop_dims("check").assign(
         visited=xr.concat([part.assign_coords(chain=after["chain"]) for part in checks], dim="check")
     )
-    if "regions" in groups:
-        now = [region.modes for region in whole.exploration.regions]  # in an order of their own: largest first
-        numbers = np.array([now.index(modes) for modes in regions])
-        before = tree["regions"].to_dataset()[["of_draw"]].isel(chain=chains)
-        before = before.assign(of_draw=before["of_draw"].copy(data=numbers[before["of_draw"].values]))
-        of_draw = _appended(before, groups["regions"][["of_draw"]])
-        groups["regions"] = groups["regions"].drop_dims("draw").assign(of_draw=of_draw["of_draw"])
     return xr.DataTree.from_dict(groups)
-
-
-def _with_all_regions(whole: Whole, before: Sequence[Region]) -> Whole:
-    """With masses known before where those are more precise, and with the regions, after its own, that got no new draws."""
-    known = {region.modes: region for region in before}
-    reached = [
-        region
-        if region.evidence.standard_error <= known[region.modes].evidence.standard_error
-        or np.isnan(known[region.modes].evidence.standard_error)
-        else replace(region, evidence=known[region.modes].evidence)
-        for region in whole.exploration.regions
-    ]
-    order = np.argsort([-region.evidence.log_value for region in reached], kind="stable")
-    rest = [region for region in before if region.modes not in {one.modes for one in reached}]
-    regions = (*(reached[i] for i in order), *rest)
-    return replace(whole, exploration=replace(whole.exploration, regions=regions), region=np.argsort(order)[whole.region])
 
 
 def _appended(old: xr.Dataset, new: xr.Dataset) -> xr.Dataset:

@@ -16,7 +16,7 @@ from bayesgmm.model.coordinates import Parameters, constrain, unconstrain
 from bayesgmm.model.specification import Specification
 from bayesgmm.model.structure import Structure
 from bayesgmm.progress import progress_wanted
-from bayesgmm.sampling.chains import RawDraws, Run
+from bayesgmm.sampling.chains import RawDraws, Run, in_schema
 from bayesgmm.sampling.nuts import NutsSettings, joined, run_chains, started_at
 from bayesgmm.sampling.start import ChainStart
 
@@ -35,7 +35,7 @@ def by_nutpie(specification: Specification, progress: bool | None) -> Run:
         traces, interrupted = run_chains(models, seeds, settings, progress, names)
         seconds = time.perf_counter() - began
         u = unconstrain(_parameters(joined(traces.values(), "posterior"), structure), structure)
-        return RawDraws(u, tuple(traces), joined(traces.values(), "sample_stats"), seconds, interrupted)
+        return RawDraws(u, tuple(traces), in_schema(joined(traces.values(), "sample_stats")), seconds, interrupted)
 
     return run
 
@@ -74,7 +74,7 @@ def _run_pymc(
     chains = tuple(int(chain) for chain in posterior["chain"].values)
     interrupted = posterior.sizes["draw"] < settings.draws or len(chains) < len(starts)
     u = unconstrain(_parameters(posterior, structure), structure)
-    return RawDraws(u, chains, trace["sample_stats"].to_dataset(), seconds, interrupted)
+    return RawDraws(u, chains, in_schema(trace["sample_stats"].to_dataset()), seconds, interrupted)
 
 
 SAMPLERS = {"nutpie": by_nutpie, "pymc": by_pymc}

@@ -26,22 +26,6 @@ from bayesgmm.sampling.explore import Exploration, Region
 
 Array = NDArray[np.float64]
 
-STATISTICS = {
-    "diverging": "diverging",
-    "energy": "energy",
-    "logp": "lp",
-    "lp": "lp",
-    "depth": "tree_depth",
-    "tree_depth": "tree_depth",
-    "maxdepth_reached": "reached_max_treedepth",
-    "reached_max_treedepth": "reached_max_treedepth",
-    "n_steps": "n_steps",
-    "mean_tree_accept": "acceptance_rate",
-    "acceptance_rate": "acceptance_rate",
-    "step_size": "step_size",
-}
-"""What each sampler calls its statistics, and what ArviZ's schema calls them."""
-
 ATLAS = {"region", "n_starts", "n_empty", "origin", "covariances", "coordinates", "metric", "reference_axes"}
 
 LOCATED = "n_located"
@@ -63,12 +47,9 @@ def posterior_tree(specification: Specification, whole: Whole, attrs: dict[str, 
     samples = {dim: posterior[dim] for dim in SAMPLE_DIMS}
     obs = {"obs": np.arange(dataset.n_samples)}
     log_prior = {name: (SAMPLE_DIMS, value) for name, value in target.priors.log_density(parameters).items()}
-    kept = {STATISTICS[name]: raw.statistics[name] for name in STATISTICS if name in raw.statistics}
     groups = {
         "posterior": posterior,
-        "sample_stats": xr.Dataset(
-            {name: (SAMPLE_DIMS, value.values) for name, value in kept.items()}, samples, {"sampling_time": raw.seconds}
-        ),
+        "sample_stats": raw.statistics.assign_coords(samples).assign_attrs(sampling_time=raw.seconds),
         "log_likelihood": xr.Dataset({"X": ((*SAMPLE_DIMS, "obs"), log_likelihood)}, coords={**samples, **obs}),
         "log_prior": xr.Dataset(log_prior, coords=samples),
         "observed_data": xr.Dataset({"X": (("obs", "feature"), dataset.X)}, coords={**obs, "feature": list(dataset.columns)}),
@@ -186,7 +167,7 @@ def shares_of_modes(atlas: Atlas, regions: Sequence[Region]) -> Array:
 
 def has_atlas(tree: xr.DataTree) -> bool:
     """Whether the tree has the atlas that `sample` makes; trees of earlier versions lack parts of it."""
-    return "modes" in tree.children and set(tree["modes"].to_dataset()) >= ATLAS and LOCATED in tree["modes"].attrs
+    return "modes" in tree.children and set(tree["modes"].to_dataset()) >= ATLAS
 
 
 def exploration_of(tree: xr.DataTree, target: Target) -> Exploration:
@@ -210,7 +191,7 @@ def exploration_of(tree: xr.DataTree, target: Target) -> Exploration:
             Region(tuple(np.flatnonzero(modes["region"].values == i).tolist()), Estimate(*map(float, pair)), u[of_draw == i])
             for i, pair in enumerate(evidence)
         ]
-    known = replace(atlas, modes=atlas.modes[: modes.attrs[LOCATED]])
+    known = replace(atlas, modes=atlas.modes[: modes.attrs.get(LOCATED)])
     return Exploration(atlas, locator_of(target, known), tuple(regions))
 
 

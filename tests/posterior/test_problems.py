@@ -189,6 +189,23 @@ def test_regions_that_were_weighed_are_no_problem(bare):
     assert chains_apart(with_group(two, "regions", of_draw)) == []
 
 
+def regions_of(of_draw, shares):
+    return xr.Dataset({"of_draw": of_draw, "share": ("region", np.array(shares))})
+
+
+def test_regions_without_draws_and_of_draws_taken_twice_are_said(bare):
+    of_draw = xr.DataArray(np.zeros((N_CHAINS, N_DRAWS), dtype=int), dims=SAMPLES)
+    of_draw[:, 100:] = 1
+    assert sampling_problems(with_group(bare, "regions", regions_of(of_draw, [0.4, 0.595, 0.005]))) == []
+    (problem,) = sampling_problems(with_group(bare, "regions", regions_of(of_draw, [0.3, 0.5, 0.2])))
+    assert problem == "region 2 has 20.0% of the posterior and no draws: sample again, or longer"
+    posterior = bare["posterior"].to_dataset()
+    twice = posterior.isel(draw=np.r_[0:100, 100:175, 100:175]).assign_coords(draw=posterior["draw"])
+    tree = with_group(with_group(bare, "posterior", twice), "regions", regions_of(of_draw, [0.4, 0.6]))
+    (problem,) = sampling_problems(tree)
+    assert problem.startswith("the 600 draws of region 1 are 300, some taken more than once")
+
+
 def test_energies_are_judged_within_regions(bare):
     """Two regions with slow energies, their draws mixed at random: together they look independent."""
     rng = np.random.default_rng(5)
@@ -198,7 +215,7 @@ def test_energies_are_judged_within_regions(bare):
     of_draw = xr.DataArray(region, dims=SAMPLES)
     assert smallest_bfmi(stats, TOGETHER) > 1.5
     assert smallest_bfmi(stats, region) < 0.2
-    tree = with_group(with_group(bare, "sample_stats", stats), "regions", xr.Dataset({"of_draw": of_draw}))
+    tree = with_group(with_group(bare, "sample_stats", stats), "regions", regions_of(of_draw, [0.5, 0.5]))
     (problem,) = sampling_problems(tree)
     assert problem.startswith("the energy of some chain mixes slowly")
     few = np.where(region.cumsum(axis=1) > 20, 0, region)

@@ -117,18 +117,19 @@ def test_statistics_go_with_their_draws():
 def test_regions_have_draws_to_spare_and_those_worth_none_are_left_out():
     chains = _Chains()
     whole = whole_of([0.6, 0.3989, 0.0011], chains)
-    assert [settings.draws for _, _, settings in chains.calls] == [288 + 1, 191 + 1]
-    assert [region.modes for region in whole.exploration.regions] == [(0,), (1,)]
+    assert [settings.draws for _, _, settings in chains.calls] == [288, 192]
+    assert [region.modes for region in whole.exploration.regions] == [(0,), (1,), (2,)]  # the last one as it was explored
+    assert len(whole.exploration.regions[2].u) == 5
     small = _Chains()
     whole = whole_of([0.99, 0.01], small)
-    assert [settings.draws for _, _, settings in small.calls] == [400, FEWEST_IN_REGION]
+    assert [settings.draws for _, _, settings in small.calls] == [420, FEWEST_IN_REGION]
     assert (whole.region == 1).sum(axis=1).tolist() == [4, 4, 4]
 
 
 def test_a_region_alone_is_the_chains_as_they_are():
-    """Also draws that are far from its modes; its mass is left for the asking."""
+    """Also draws that are nearest to other modes; its mass is left for the asking."""
     chains = _Chains(strays={1: slice(10, 20)})
-    whole = whole_of([0.9999, 0.0001], chains)
+    whole = whole_of([1.0], chains)
     assert len(chains.calls) == 1
     assert (whole.raw.u[1, 10:20, 0] == -1).all()
     np.testing.assert_array_equal(whole.region, 0)
@@ -144,16 +145,16 @@ def test_draws_outside_of_their_region_are_not_of_the_sample_and_the_others_are_
     assert (np.diff(of_region[:, 1] + 10_000 * of_region[:, 2]) > 0).all()
 
 
-def test_a_chain_that_left_its_region_has_draws_of_the_others_and_none_is_there_twice():
+def test_a_chain_that_left_its_region_has_draws_of_the_others_and_hardly_any_twice():
     """Two of three chains have too few draws for three: more are made."""
     chains = _Chains(strays={2: slice(None)})
     whole = whole_of([0.6, 0.4], chains)
     np.testing.assert_array_equal(whole.raw.u[:, :, 0], whole.region)
-    assert len(chains.calls) == 4
-    assert len(np.unique(whole.raw.u.reshape(-1, 3), axis=0)) == 3 * 400
+    assert len(chains.calls) > 2
+    assert len(np.unique(whole.raw.u.reshape(-1, 3), axis=0)) >= 0.99 * 3 * 400
 
 
-def test_a_region_whose_chains_all_left_it_is_dropped():
+def test_a_region_whose_chains_all_left_it_has_no_draws():
     class Leaving(_Chains):
         def __call__(self, starts, seeds, settings):
             raw = super().__call__(starts, seeds, settings)
@@ -162,12 +163,13 @@ def test_a_region_whose_chains_all_left_it_is_dropped():
             return raw
 
     whole = whole_of([0.6, 0.3, 0.1], Leaving())
-    assert [region.modes for region in whole.exploration.regions] == [(0,), (2,)]
-    assert (np.abs(np.bincount(whole.region[0]) - [400 * 6 / 7, 400 / 7]) < 1).all()
+    assert [region.modes for region in whole.exploration.regions] == [(0,), (1,), (2,)]
+    assert (np.abs(np.bincount(whole.region[0]) - [400 * 6 / 7, 0, 400 / 7]) < 1).all()
+    np.testing.assert_array_equal(whole.raw.u[:, :, 0], whole.region)
 
 
 def test_chains_that_all_are_far_from_every_mode_are_an_error():
-    with pytest.raises(bg.SamplingError, match="no chain stayed near the mode"):
+    with pytest.raises(bg.SamplingError, match="no chain stayed in the region"):
         whole_of([0.6, 0.4], _Chains(strays=dict.fromkeys(range(3), slice(None))))
 
 
@@ -198,24 +200,21 @@ def test_a_region_that_turns_out_to_be_larger_is_drawn_from_again(monkeypatch):
     monkeypatch.setattr(combine, "weighed", _grown)
     chains = _Chains()
     whole = whole_of([0.9, 0.1], chains)
-    assert [settings.draws for _, _, settings in chains.calls] == [400, FEWEST_IN_REGION, FEWEST_IN_REGION]
+    assert [settings.draws for _, _, settings in chains.calls] == [420, FEWEST_IN_REGION, 12]
     assert np.bincount(whole.region[0]).tolist() == [240, 160]
     assert len(np.unique(whole.raw.u.reshape(-1, 3), axis=0)) == 3 * 400
-    for chain in range(3):
-        of_region = whole.raw.u[chain, whole.region[chain] == 1]
-        assert (of_region[:, 2] == chain).all()
-        assert (np.diff(of_region[:, 1]) > 0).all()
+    np.testing.assert_array_equal(whole.raw.u[:, :, 0], whole.region)
 
 
 @pytest.mark.parametrize("lost_chain", [None, 1])
 def test_an_interruption_while_drawing_again_keeps_what_there_was(monkeypatch, lost_chain):
-    """With fewer draws in all, in the new proportions; of the last call, nothing if a chain is missing from it."""
+    """With fewer draws in all, in the new proportions."""
     monkeypatch.setattr(combine, "weighed", _grown)
     whole = whole_of([0.9, 0.1], _Chains(interrupted_at=2, made=6, lost_chain=lost_chain))
     assert whole.raw.interrupted
     n_chains, n_draws, _ = whole.raw.u.shape
     assert n_chains == 3
-    assert n_draws == pytest.approx((FEWEST_IN_REGION + (6 if lost_chain is None else 0)) / 0.4, abs=1)
+    assert n_draws == pytest.approx((FEWEST_IN_REGION + (6 if lost_chain is None else 4)) / 0.4, abs=1)
     assert (np.abs(np.bincount(whole.region[0]) - [0.6 * n_draws, 0.4 * n_draws]) < 1).all()
     assert len(np.unique(whole.raw.u.reshape(-1, 3), axis=0)) == 3 * n_draws
 
@@ -233,13 +232,13 @@ def test_ctrl_c_before_the_first_draw_of_a_further_region_keeps_the_others():
 
 
 def test_an_interruption_in_the_second_region_keeps_the_shares():
-    """With so many draws as 30 of it allow; one of its chains is lost."""
-    whole = whole_of([0.7, 0.3], _Chains(interrupted_at=1, made=30, lost_chain=0))
+    """With so many draws as 45 of two of its chains allow."""
+    whole = whole_of([0.7, 0.3], _Chains(interrupted_at=1, made=45, lost_chain=0))
     assert whole.raw.interrupted
-    assert whole.raw.u.shape[:2] == (2, 100)
-    assert whole.raw.chains == (0, 1)
-    assert whole.started_in == (0, 0)
-    assert np.bincount(whole.region[0]).tolist() == [70, 30]
+    assert whole.raw.chains == (0, 1, 2)
+    assert whole.started_in == (0, 0, 0)
+    assert whole.raw.u.shape[1] == pytest.approx(100, abs=1)
+    assert (np.abs(np.bincount(whole.region[0]) - [70, 30]) <= 1).all()
 
 
 def test_an_interruption_in_the_first_of_several_regions_leaves_that():
@@ -247,9 +246,42 @@ def test_an_interruption_in_the_first_of_several_regions_leaves_that():
     whole = whole_of([0.7, 0.3], chains)
     assert len(chains.calls) == 1
     assert whole.raw.interrupted
-    assert [region.modes for region in whole.exploration.regions] == [(0,)]
+    assert [region.modes for region in whole.exploration.regions] == [(0,), (1,)]
     assert whole.raw.u.shape[:2] == (3, 40)
     assert (whole.region == 0).all()
+
+
+def test_ctrl_c_while_a_region_is_weighed_keeps_its_draws(monkeypatch):
+    def weighed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(combine, "weighed", weighed)
+    whole = whole_of([0.7, 0.3], _Chains())
+    assert whole.raw.interrupted
+    assert (whole.region == 0).all()
+    assert whole.raw.u.shape[1] > 300
+
+
+def test_ctrl_c_before_any_draw_is_inside_is_an_interruption():
+    with pytest.raises(KeyboardInterrupt):
+        whole_of([0.7, 0.3], _Chains(interrupted_at=0, made=5, strays=dict.fromkeys(range(3), slice(None))))
+
+
+def test_too_few_draws_of_a_region_are_taken_more_than_once():
+    """Chains that leave at once, again and again: of the second region there are six draws in each call."""
+    chains = _Chains()
+
+    class Leaving(_Chains):
+        def __call__(self, starts, seeds, settings):
+            raw = chains(starts, seeds, settings)
+            if starts[0].mode == 1:
+                raw.u[:, 2:, 0] = 0
+            return raw
+
+    whole = whole_of([0.6, 0.4], Leaving())
+    assert whole.raw.u.shape[:2] == (3, 400)
+    assert np.bincount(whole.region[0]).tolist() == [240, 160]
+    assert len(np.unique(whole.raw.u[whole.region == 1], axis=0)) == 18
 
 
 def test_the_same_generator_gives_the_same_sample():
