@@ -20,6 +20,9 @@ from bayesgmm.posterior.relabel import relabel
 from bayesgmm.posterior.schema import SAMPLE_DIMS, group, raw_posterior, region_of_draws, with_derived
 from bayesgmm.posterior.structures import ELSEWHERE, FEWEST_DRAWS, Structures, find_structures
 
+NOTICED = 5e-4
+"""Share of the draws that is 0.1% when printed."""
+
 FEWEST_TO_JUDGE = 4
 """Draws of each chain; R-hat compares variances of its halves."""
 
@@ -257,7 +260,7 @@ def _remarks(conditions: tuple[Condition, ...], structures: Structures) -> tuple
         shares = structures.table["share"].drop(index=0).nlargest(3)
         which = [f"{share:.1%}: {structures.table.loc[place, 'description']}" for place, share in shares[shares > 0].items()]
         rest = float((structures.place == ELSEWHERE).mean())
-        which += [f"{rest:.1%}: none of the {len(structures.table)} looked for"] if rest > 0 else []
+        which += [f"{rest:.1%}: none of the {len(structures.table)} looked for"] if rest >= NOTICED else []
         remarks.append(
             f"{elsewhere:.1%} of the draws are no permutation of the reference's structure ({'; '.join(which)}): component-wise "
             "summaries mix structures; label-invariant ones, such as partitions, do not mind"

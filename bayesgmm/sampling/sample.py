@@ -89,9 +89,9 @@ def sample(
         `started_in`, and `visited`, the modes that some draws of each chain are in (-1: far from all). A mode stands for its
         copies in all orders of the components; where the prior's concentrations differ, each order is a mode of its own.
 
-        `regions` is there where the draws are of several regions between which chains do not travel: the ``log_evidence`` of each
-        with its ``standard_error``, its ``share`` of every chain with its ``share_error``, and the region of every draw,
-        ``of_draw``.
+        `regions` is there where there are several regions between which chains do not travel: the ``log_evidence`` of each with
+        its ``standard_error``, its ``share`` of every chain (to a whole draw; none where that is less than one) with its
+        ``share_error``, and the region of every draw, ``of_draw``.
 
     Warns
     -----
