@@ -82,7 +82,7 @@ def test_modes_between_which_chains_travel_are_one_region():
 def test_one_way_or_by_one_chain_is_not_traffic():
     assert merged_by_traffic([np.array([0, 0, 1, 1, 1])] * 10, 2) == [[0], [1]]  # often, but never back
     assert merged_by_traffic([np.array([0, 1, 0, 0])], 2) == [[0], [1]]
-    assert merged_by_traffic([np.array([0, 1, 0]), np.array([1, 0, 1])], 2) == [[0, 1]]
+    assert merged_by_traffic([np.tile([0, 1, 0], 5), np.tile([1, 0, 1], 5)], 2) == [[0, 1]]
 
 
 def test_most_of_the_chains_there_must_travel():
@@ -94,6 +94,18 @@ def test_most_of_the_chains_there_must_travel():
 def test_traffic_links_through_others():
     chains = [np.array([0, 1, 0, 1, 2, 1, 2, 1])] * 2
     assert merged_by_traffic(chains, 4) == [[0, 1, 2], [3]]
+
+
+def test_chains_that_do_not_forget_where_they_were_do_not_link():
+    """Although each looks in at the other mode now and then, or both at a third."""
+    rng = np.random.default_rng(7)
+    home = np.repeat([0, 0, 1, 1], 200).reshape(4, 200)
+    visits = rng.random(home.shape) < 0.1
+    assert merged_by_traffic(list(np.where(visits, 1 - home, home)), 2) == [[0], [1]]
+    through = merged_by_traffic(list(np.where(visits, 2, home)), 3)
+    assert through in ([[0, 2], [1]], [[0], [1, 2]])
+    mixed = rng.integers(0, 2, home.shape)
+    assert merged_by_traffic(list(np.where(visits, 2, mixed)), 3) == [[0, 1, 2]]
 
 
 def test_draws_on_the_way_do_not_interrupt_traffic():

@@ -69,6 +69,18 @@ def test_errors_of_means_are_those_of_repetitions(plain):
     assert error_of_mean(np.ones_like(raw), alone) == 0
 
 
+def test_errors_of_means_of_some_draws_of_a_region_that_was_not_measured(plain):
+    """An error of one nat stands for one that is not known; which draws are of which region goes with the draws."""
+    of_draw = np.zeros((2, 40), dtype=int)
+    of_draw[:, ::4] = 1
+    regions = xr.Dataset({"of_draw": (("chain", "draw"), of_draw), "standard_error": ("region", [0.0, np.nan])})
+    tree = xr.DataTree.from_dict({"posterior": plain.tree["posterior"].to_dataset(), "regions": regions})
+    draws = np.arange(0, 40, 2)
+    values = of_draw[:, draws].astype(float)
+    assert values.mean() == 0.5
+    assert error_of_mean(values, tree, draws) == pytest.approx(0.5 * 0.5)  # d share / d log mass
+
+
 def test_shares_are_said_with_as_many_digits_as_they_carry(plain):
     (said,) = regions_said(plain, with_regions(plain.tree))
     assert said.startswith(

@@ -12,7 +12,7 @@ pytestmark = [
 ]
 
 SEEDS = range(20)
-HARD = [("iris", 3), ("faithful", 4), ("galaxies", 6), ("acidity", 4), ("crabs", 4)]
+HARD = [("iris", 4), ("faithful", 4), ("galaxies", 6), ("acidity", 4), ("crabs", 4)]
 
 
 def moments(tree):
