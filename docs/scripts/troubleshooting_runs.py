@@ -1,6 +1,6 @@
-"""What docs/troubleshooting.md is about: default runs on the shipped data, and what is said of them.
+"""What docs/troubleshooting.md is about: default runs on the shipped data and crabs, and what is said of them.
 
-Run: uv run python docs/scripts/troubleshooting_runs.py
+Run from the project's root: uv run python -m docs.scripts.troubleshooting_runs
 """
 
 # ruff: noqa: T201 - a script talks to its reader
@@ -9,6 +9,7 @@ import textwrap
 import warnings
 
 import bayesgmm as bg
+from tests.data_sets import data_set
 
 GALAXIES, FAITHFUL = bg.load_galaxies(), bg.load_faithful()
 IRIS = bg.load_iris().select_dtypes("number")
@@ -20,6 +21,7 @@ RUNS = [
     *(("galaxies", GALAXIES, size, "VVV") for size in (3, 4, 5, 6)),
     ("iris", IRIS, 3, "EEV"),
     ("iris", IRIS, 3, "VEV"),
+    *(("crabs", data_set("crabs"), 4, family) for family in ("VVV", "EEE", "EEV")),
 ]
 SEEDS = (1, 2)
 
