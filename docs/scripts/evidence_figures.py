@@ -81,7 +81,9 @@ def draw(kept: dict, known: dict) -> None:
         axes.plot(offsets, np.full(len(offsets), place), "o", color="C0", markersize=4, alpha=0.6, markeredgewidth=0)
     axes.set_yticks(range(len(cells)), [f"{name}, K = {size}" for name, size in cells])
     axes.invert_yaxis()
-    axes.set_xlabel("ln p(X), ten seeds, less the second method's (grey: ± 2 of its standard errors; band: ± 0.15 nats)")
+    axes.set_xlabel(
+        "ln p(X) by ten seeds, less the second method's\n(grey: twice its standard error to either side; band: 0.15 nats)"
+    )
     figure.savefig(FIGURE, dpi=120)
 
 
