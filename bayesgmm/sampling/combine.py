@@ -101,7 +101,7 @@ def sample_whole(
         if interrupted:
             raise KeyboardInterrupt
         raise SamplingError("no chain stayed in the region that it started in: sample again with another seed, or other priors")
-    regions = [pieces[i].region if i in pieces else region for i, region in enumerate(exploration.regions)]
+    regions = _as_known(exploration, pieces)
     order = sorted(range(len(regions)), key=lambda i: -regions[i].evidence.log_value)
     found = replace(exploration, regions=tuple(regions[i] for i in order))
     numbered = {number: pieces[i] for number, i in enumerate(order) if i in pieces}
@@ -135,11 +135,15 @@ def _run_in_all(
     return pieces, False
 
 
+def _as_known(exploration: Exploration, pieces: Pieces) -> list[Region]:
+    """Every region as its draws say, or as it was explored."""
+    return [pieces[i].region if i in pieces else region for i, region in enumerate(exploration.regions)]
+
+
 def _wanted(exploration: Exploration, pieces: Pieces, n_draws: int, n_chains: int) -> dict[int, int]:
     """How many draws of each chain to make in regions that have fewer than their share asks for."""
-    regions = [pieces[i].region if i in pieces else region for i, region in enumerate(exploration.regions)]
     out = {}
-    for i, count in enumerate(_whole_numbers(shares_of(regions), n_draws)):
+    for i, count in enumerate(_whole_numbers(shares_of(_as_known(exploration, pieces)), n_draws)):
         known = len(pieces[i].u) / n_chains if i in pieces else 0.0
         if known < count:
             most = min(ceil(SPARE * (count - known)), ceil(MOST * n_draws))
