@@ -13,6 +13,7 @@ from scipy.linalg import solve_triangular
 
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.prior import ConjugatePrior
+from bayesgmm.errors import FitError
 from bayesgmm.evidence.normal_scores import Orders, coordinates_of, scores_of
 from bayesgmm.kernels.orders import log_sum_over_orders
 from bayesgmm.kernels.threads import available_threads
@@ -141,8 +142,7 @@ def fit_proposal(u: Array, orders: Orders, priors: ResolvedPriors, rng: np.rando
     slotted = orders[:, slots]
     for _ in range(ROUNDS):
         v = scores.arranged(slotted)
-        gaussians = _one(v, scores.groups) if n_gaussians == 1 else _several(v, n_gaussians, rng)
-        proposal = Proposal(priors, slots, gaussians)
+        proposal = Proposal(priors, slots, _gaussians(v, n_gaussians, scores.groups, rng))
         if not priors.symmetric:
             return proposal
         again = proposal.terms(u).orders
@@ -156,6 +156,16 @@ def _weights(u: Array, priors: ResolvedPriors) -> Array:
     logits = u[:, : priors.structure.n_components - 1]
     logits = np.concatenate([logits, -logits.sum(axis=1, keepdims=True)], axis=1)
     return np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+
+
+def _gaussians(v: Array, n_gaussians: int, groups: Sequence[slice], rng: np.random.Generator) -> MixtureParams:
+    """A mixture of so many Gaussians for points v (S, P), or of half as many where one of them gets no points, and so on."""
+    while n_gaussians > 1:
+        try:
+            return _several(v, n_gaussians, rng)
+        except FitError:
+            n_gaussians //= 2
+    return _one(v, groups)
 
 
 def _one(v: Array, groups: Sequence[slice]) -> MixtureParams:

@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from bayesgmm.evidence.normal_scores import scores_of
-from bayesgmm.evidence.proposal import Proposal, _one, fit_proposal
+from bayesgmm.evidence.proposal import Proposal, _gaussians, _one, fit_proposal
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
 from tests.em.covariance_members import FOURTEEN
@@ -182,6 +182,21 @@ def test_a_chain_that_hardly_moved_has_a_proposal():
     orders = np.tile(np.arange(3), (40, 1))
     proposal = fit_proposal(np.repeat(few, 10, axis=0), orders, priors, rng)
     assert np.isfinite(proposal.log_density(few)).all()
+
+
+@pytest.mark.parametrize("size", [1, 5, 17])
+def test_fewer_gaussians_where_one_gets_no_points(size):
+    """Nearly all draws in one place: EM empties one of the Gaussians that it starts there."""
+    groups = [slice(0, size)]
+    found = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        v = np.where(rng.random((2000, 1)) < 0.995, 1e-6, 1.0) * rng.normal(size=(2000, size))
+        found.append(_gaussians(v, 12, groups, rng))
+    assert min(mixture.n_components for mixture in found) < 12
+    for mixture in found:
+        assert np.isfinite(mixture.means).all()
+        assert (np.diagonal(mixture.scale_trils, axis1=1, axis2=2) > 0).all()
 
 
 def test_a_draw_and_its_density_belong_together():

@@ -93,25 +93,27 @@ def test_exactly_known_posteriors(concentration, covariance):
 
 
 def from_evidences(found, n_components, concentration, n_samples):
-    """p(m of K hold rows | X, K) from the evidences and occupied components of fewer, and its relative standard errors."""
+    """p(m of K hold rows | X, K) from the evidences and occupied components of fewer, and its standard errors."""
     sizes = np.arange(1, n_components + 1)
     whole, part = n_components * concentration, sizes * concentration
     log_c = gammaln(whole) + gammaln(n_samples + part) - gammaln(part) - gammaln(n_samples + whole)
     log_choices = gammaln(n_components + 1) - gammaln(sizes + 1) - gammaln(n_components - sizes + 1)
     values, errors = (found.table.loc[sizes, name].to_numpy() for name in ("log_evidence", "standard_error"))
-    all_occupied = np.array([found.occupied.loc[size, size] for size in sizes])
-    return np.exp(log_choices + log_c + values - values[-1]) * all_occupied, np.hypot(errors, errors[-1])
+    tables = [bg.occupied_components(found.trees[size]).loc[size] for size in sizes]
+    all_occupied, error = np.array([[table["probability"], table["standard_error"]] for table in tables]).T
+    factor = np.exp(log_choices + log_c + values - values[-1])
+    return factor * all_occupied, factor * np.hypot(error, all_occupied * np.hypot(errors, errors[-1]))
 
 
 @pytest.mark.parametrize("concentration", [0.05, 0.3])
 def test_occupied_components_and_evidences_agree(concentration):
     X, _ = DATA["two groups in a column"]
     priors = bg.Priors(concentration=concentration)
-    found = bg.n_components_posterior(X, range(1, 5), priors=priors, draws=2000, seed=SEED, progress=False)
+    found = bg.n_components_posterior(X, range(1, 5), priors=priors, draws=5000, seed=SEED, progress=False)
     own = bg.occupied_components(found.trees[4])
-    expected, relative = from_evidences(found, 4, concentration, len(X))
+    expected, expected_error = from_evidences(found, 4, concentration, len(X))
     notable = expected > 0.01
-    error = np.hypot(own["standard_error"], relative * expected)
+    error = np.hypot(own["standard_error"], expected_error)
     print(f"\nconcentration {concentration}, seed {SEED}: p(m of 4 hold rows) {own['probability'].round(4).tolist()}")
     print(f"from evidences {expected.round(4).tolist()}, standard errors {error.round(4).tolist()}")
     assert notable.sum() >= 2
