@@ -11,6 +11,7 @@ from bayesgmm.em.run import EMStatus
 from bayesgmm.params import Array
 from bayesgmm.posterior.diagnose import Diagnosis
 from bayesgmm.posterior.regions import modes_without_draws, region_table
+from bayesgmm.posterior.schema import N_OCCUPIED
 
 CLOSE_SHIFT = 0.5
 FAR_SHIFT = 1.0
@@ -72,6 +73,16 @@ def _on_regions(tree: xr.DataTree) -> list[str]:
     draws = (
         f"of the draws, they have {_joined([f'{v:.1%}' for v in table['of_draws']])}" if off else "the draws are in proportion"
     )
+    if N_OCCUPIED in table:
+        numbers = table[N_OCCUPIED].tolist()
+        if len(numbers) == 1:
+            return [f"In next to all of the posterior {numbers[0]} of the components hold rows; it was sampled as such."]
+        parts = _joined([str(k) for k in numbers])
+        return [
+            f"By how many components hold rows the posterior is a sum of {len(numbers)} parts: {parts} of them do in "
+            f"{shares} of it ({error}), and {draws}. Each part was sampled by itself, and every chain has the same "
+            "share of each, so that R-hat says nothing of the proportions; their standard error does."
+        ]
     return [
         f"The posterior has {len(table)} regions that chains do not travel between: by bridge sampling they hold {shares} of it "
         f"({error}), and {draws}. The weights of their leading modes are {weights}. Every chain has the same share of each, so "

@@ -73,6 +73,10 @@ class Candidate:
     n_starts: int = 0
 
 
+Optima = dict[int, list[Candidate]]
+"""EM's optima by number of components, best first."""
+
+
 def fit_whole(X: Any, n_components: int, **settings: Any) -> EMResult:
     """`fit_em`, where Ctrl-C ends what the fit is for, and not the fit alone."""
     em = fit_em(X, n_components, **settings)
@@ -82,23 +86,47 @@ def fit_whole(X: Any, n_components: int, **settings: Any) -> EMResult:
 
 
 def make_atlas(target: Target, em: EMResult | None, rng: np.random.Generator) -> Atlas:
+    """The distinct modes among those that are charted; SamplingError if there is none."""
+    return atlas_of(charted(target, em, rng), symmetric=target.priors.symmetric)
+
+
+def charted(target: Target, em: EMResult | None, rng: np.random.Generator) -> list[MappedMode]:
     """The modes beside EM's optima, and those of fewer components with the others empty; or those beside random partitions.
 
-    The latter where there is no EM fit. SamplingError if there is no mode.
+    The latter where there is no EM fit. The same mode may be there more than once. SamplingError if there is none.
     """
+    return charted_from(target, list(_partitions(target, rng)) if em is None else optima_of(target, em, rng))
+
+
+def optima_of(target: Target, em: EMResult, rng: np.random.Generator) -> Optima:
+    """EM's optima of K components, and of each smaller number that is worth it, largest number first."""
     with threadpool_limits(1):  # matrices are small, and threads of the linear algebra wait for one another
-        if em is None:
-            found = _climbed(target, list(_partitions(target, rng)))
+        return {target.structure.n_components: _optima(target, em, rng), **dict(_smaller_optima(target, em, rng))}
+
+
+def charted_from(target: Target, known: Optima | list[Candidate]) -> list[MappedMode]:
+    """`charted`, from optima of K components and fewer, or from mixtures of K components."""
+    with threadpool_limits(1):
+        if not isinstance(known, dict):
+            found = _climbed(target, known)
         elif extensible(target):
-            found = [*_climbed(target, _optima(target, em, rng)), *_with_others_empty(target, em, rng)]
+            found = [*_climbed(target, _of_all(target, known)), *_with_others_empty(target, known)]
         else:
-            found = _climbed(target, [*_optima(target, em, rng), *_with_small_components(target, em, rng)])
+            found = _climbed(target, [*_of_all(target, known), *_with_small_components(target, known)])
     if not found:
         raise SamplingError(
             "the posterior density is not finite at any EM optimum or partition of the data: look for columns that are "
             "nearly constant, and for priors far from the data"
         )
-    return atlas_of(found, symmetric=target.priors.symmetric)
+    return found
+
+
+def _of_all(target: Target, optima: Optima) -> list[Candidate]:
+    return optima.get(target.structure.n_components, [])
+
+
+def _of_fewer(target: Target, optima: Optima) -> Iterator[tuple[int, list[Candidate]]]:
+    return ((size, found) for size, found in optima.items() if size < target.structure.n_components)
 
 
 def _climbed(target: Target, candidates: list[Candidate], most: int = MAX_MODES) -> list[MappedMode]:
@@ -182,9 +210,9 @@ def _modes_of(target: Target, em: EMResult, n_components: int, rng: np.random.Ge
     return fit.modes
 
 
-def _with_others_empty(target: Target, em: EMResult, rng: np.random.Generator) -> Iterator[MappedMode]:
+def _with_others_empty(target: Target, known: Optima) -> Iterator[MappedMode]:
     """The best modes of each smaller number of components, as places of this posterior."""
-    for _, optima in _smaller_optima(target, em, rng):
+    for _, optima in _of_fewer(target, known):
         smaller = smaller_target(target, optima[0].params)
         for mapped in atlas_of(_climbed(smaller, optima, SMALLER_MODES), symmetric=True).modes:
             yield with_empty(target, smaller, mapped)
@@ -201,10 +229,10 @@ def _hopeless(target: Target, em: EMResult, best: EMMode, n_components: int) -> 
     return best.log_likelihood < em.log_likelihood - allowed
 
 
-def _with_small_components(target: Target, em: EMResult, rng: np.random.Generator) -> Iterator[Candidate]:
+def _with_small_components(target: Target, known: Optima) -> Iterator[Candidate]:
     """The best EM fits of each smaller number of components, with small components added where the prior wants them."""
     structure, priors = target.structure, target.priors
-    for n_occupied, optima in _smaller_optima(target, em, rng):
+    for n_occupied, optima in _of_fewer(target, known):
         for optimum in optima[:SMALLER_MODES]:
             params, n_empty = optimum.params, structure.n_components - n_occupied
             rows = np.concatenate([len(target.X) * params.weights, priors.concentration[n_occupied:]])

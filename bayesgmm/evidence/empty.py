@@ -9,15 +9,19 @@ from scipy.special import polygamma
 
 from bayesgmm.evidence.atlas import MappedMode
 from bayesgmm.evidence.laplace import PosteriorMode
-from bayesgmm.model.coordinates import centred_on
+from bayesgmm.kernels.occupied import subsets_of_draws
+from bayesgmm.model.coordinates import centred_on, constrain, covariances, unconstrain
 from bayesgmm.model.structure import structure_of
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
-from bayesgmm.posterior.occupied import log_empty
+from bayesgmm.posterior.occupied import log_empty, occupied_by_draw
 
 Array = NDArray[np.float64]
 
 STEP = 1e-4
+LEAST_RATIO = 1e-300
+"""Smallest weight of an empty component relative to all occupied ones: much below it floating point ends."""
+
 QUANTILES = np.array([0.1587, 0.5, 0.8413])
 """One standard deviation of a normal distribution below its middle, the middle, and one above."""
 
@@ -60,10 +64,75 @@ def with_empty(target: Target, smaller: Target, mapped: MappedMode) -> MappedMod
     spread[:size, :size], spread[size:, size:] = mapped.mode.metric, np.diag(widths)
     u = composed(joint[None])[0]
     mode = PosteriorMode(u, target.log_density(u)[0], jacobian @ spread, mapped.mode.n_guarded)
-    choices = lgamma(n_components + 1) - lgamma(n_occupied + 1) - lgamma(n_components - n_occupied + 1)
+    choices = _log_choices(n_components, n_occupied)
     log_mass = mapped.log_mass + choices + log_empty(n_components, n_occupied, n_samples, concentration)
     origin = f"{mapped.origin} with {n_occupied} of {n_components} components, the others empty"
     return MappedMode(mode, target.mixture_at(u), origin, log_mass, mapped.n_starts, n_components - n_occupied)
+
+
+def uniform_target(target: Target, n_components: int) -> Target:
+    """The posterior of the same data and so many components, with weights uniform a priori and the other priors the same."""
+    priors = target.priors
+    structure = structure_of(priors.structure.family, n_components, priors.structure.n_features)
+    return replace(target, priors=replace(priors, structure=structure, concentration=np.ones(n_components)))
+
+
+def log_ratios(target: Target, uniform: Target, u: Array) -> Array:
+    r"""ln of what the posterior of k components is multiplied by, in all, for that of K of which exactly k hold rows.
+
+    At coordinates u (S, P) of the `uniform_target` of k components; shape (S,). In all of the C(K, k) sets of k components, with
+    weights Dirichlet(a),
+
+        C(K, k) P(the other K - k are empty) Gamma(k a) / (Gamma(a)^k Gamma(k)) \prod_j w_j^(a - 1) P(all k hold rows | u, X):
+
+    a component that holds no row follows its prior and does not touch the others. The factor is of the order of w^a where a
+    weight w vanishes: bounded, however small a.
+    """
+    n_components, n_occupied = target.structure.n_components, uniform.structure.n_components
+    concentration, n_samples = float(target.priors.concentration[0]), len(target.X)
+    parameters = constrain(u, uniform.structure)
+    recorded = covariances(parameters, uniform.structure) + np.diag(target.resolution**2 / 12)
+    sums = subsets_of_draws(target.X, parameters.weights, parameters.means, np.linalg.cholesky(recorded))
+    all_occupied = np.maximum(occupied_by_draw(sums)[:, -1], 0.0)
+    normaliser = lgamma(n_occupied * concentration) - n_occupied * lgamma(concentration) - lgamma(n_occupied)
+    constant = _log_choices(n_components, n_occupied) + log_empty(n_components, n_occupied, n_samples, concentration) + normaliser
+    with np.errstate(divide="ignore"):
+        return constant + (concentration - 1.0) * np.log(parameters.weights).sum(axis=1) + np.log(all_occupied)
+
+
+def beside_empty(target: Target, uniform: Target, u: Array, rng: np.random.Generator) -> Array:
+    """Draws (S, P) of the larger posterior: those of k components that hold all rows, u, and the others drawn given that.
+
+    The weights of all occupied components together and of each empty one are Dirichlet(N + k a, a, ..., a), as independent gamma
+    variates over their sum; weights below LEAST_RATIO are given that. The empty components follow their prior.
+    """
+    structure, n_occupied = target.structure, uniform.structure.n_components
+    concentration, n_draws = float(target.priors.concentration[0]), len(u)
+    known, drawn = constrain(u, uniform.structure), target.priors.draw(rng, n_draws)
+    n_empty = structure.n_components - n_occupied
+    log_gamma = np.log(rng.gamma(concentration + 1.0, size=(n_draws, n_empty))) - rng.exponential(
+        1.0 / concentration, size=(n_draws, n_empty)
+    )
+    log_gamma_of_occupied = np.log(rng.gamma(len(target.X) + n_occupied * concentration, size=(n_draws, 1)))
+    ratios = np.exp(np.maximum(log_gamma - log_gamma_of_occupied, np.log(LEAST_RATIO)))
+    weights = np.concatenate([known.weights, ratios], axis=1)
+
+    def beside(of_occupied: Array, of_all: Array) -> Array:
+        return np.concatenate([of_occupied, of_all[:, n_occupied:]], axis=1)
+
+    parameters = known._replace(
+        weights=weights / weights.sum(axis=1, keepdims=True),
+        means=beside(known.means, drawn.means),
+        scales=beside(known.scales, drawn.scales) if structure.cluster_scales else known.scales,
+        correlation_trils=(
+            beside(known.correlation_trils, drawn.correlation_trils) if structure.own_axes else known.correlation_trils
+        ),
+    )
+    return unconstrain(parameters, structure)
+
+
+def _log_choices(n_components: int, n_occupied: int) -> float:
+    return lgamma(n_components + 1) - lgamma(n_occupied + 1) - lgamma(n_components - n_occupied + 1)
 
 
 def _of_empty(target: Target, n_occupied: int) -> tuple[Array, Array]:

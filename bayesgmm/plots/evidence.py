@@ -5,6 +5,7 @@ from textwrap import wrap
 from typing import Literal, overload
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -13,6 +14,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.evidence.bridge import Estimate, share_errors
 from bayesgmm.plots.style import HAIRLINE, INK, MUTED, component_colour, house_style, new_figure, short_label
 from bayesgmm.posterior.regions import UNSAMPLED
+from bayesgmm.posterior.schema import N_OCCUPIED
 from bayesgmm.sampling.log_evidence import Evidence
 
 MOST_MODES = 12
@@ -42,13 +44,17 @@ class ModeRow:
 
 @dataclass(frozen=True, eq=False)
 class RegionRow:
-    """Modes between which chains travelled; `standard_error` is of ln of the region's mass."""
+    """Modes between which chains travelled, or with as many components that hold rows, `n_occupied`.
+
+    `standard_error` is of ln of the region's mass.
+    """
 
     region: int
     share: float
     share_error: float
     standard_error: float
     modes: tuple[ModeRow, ...]
+    n_occupied: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +94,7 @@ def evidence_data(evidence: Evidence) -> EvidenceData:
     ]
     shown = rows[:MOST_MODES]
     regions = tuple(
-        RegionRow(number, float(share), float(error), float(standard_error), members)
+        RegionRow(number, float(share), float(error), float(standard_error), members, _n_occupied(modes, number))
         for number, share, error, standard_error in zip(numbers, shares, by_region, errors, strict=True)
         if (members := tuple(row for row in shown if row.region == number))
     )
@@ -146,7 +152,7 @@ def plot_evidence(evidence: Evidence, *, figure_data: bool = False) -> Figure | 
 
 def _layout(data: EvidenceData) -> tuple[list[tuple[float, ModeRow]], list[tuple[float, str, str]], float]:
     """Where modes and headings stand, in inches from the top, the headings' text and colour, and the height."""
-    groups = [(f"Region {region.region}: {_share_text(region)}", _colour(region.region), region.modes) for region in data.regions]
+    groups = [(f"{_name(region)}: {_share_text(region)}", _colour(region.region), region.modes) for region in data.regions]
     if data.not_measured:
         groups.append(("Not measured: Laplace's estimate alone", MUTED, data.not_measured))
     rows: list[tuple[float, ModeRow]] = []
@@ -159,6 +165,16 @@ def _layout(data: EvidenceData) -> tuple[list[tuple[float, ModeRow]], list[tuple
             rows.append((place + STRIP / 2, row))
             place += STRIP + LINE * len(_note(row)) + GAP
     return rows, headings, place
+
+
+def _n_occupied(modes: pd.DataFrame, region: int) -> int | None:
+    return int(modes[N_OCCUPIED][modes["region"] == region].iloc[0]) if N_OCCUPIED in modes else None
+
+
+def _name(region: RegionRow) -> str:
+    if region.n_occupied is None:
+        return f"Region {region.region}"
+    return f"{region.n_occupied} component{'s hold' if region.n_occupied > 1 else ' holds'} rows"
 
 
 def _share_text(region: RegionRow) -> str:

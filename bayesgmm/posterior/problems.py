@@ -7,7 +7,16 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayesgmm.posterior.chains import linked
-from bayesgmm.posterior.schema import POOLED, SAMPLE_DIMS, SQUARE, observed_matrix, raw_posterior, region_of_draws, resolution_of
+from bayesgmm.posterior.schema import (
+    N_OCCUPIED,
+    POOLED,
+    SAMPLE_DIMS,
+    SQUARE,
+    observed_matrix,
+    raw_posterior,
+    region_of_draws,
+    resolution_of,
+)
 
 NEGLIGIBLE = 0.01
 """A mode with a smaller share of the posterior, by Laplace's estimate, is not one to report draws from unsaid."""
@@ -21,6 +30,9 @@ FEWEST = 50
 
 REPEATED = 0.1
 """Share of a region's draws that are copies of others from which it is said; NUTS itself stays where it is now and then."""
+
+UNEVEN = 0.5
+"""The same where draws are resampled, in a stratum: they are worth as many as their share asks for, some more than one."""
 
 COLLAPSED = 1e-4
 """A component narrower than this, in some direction, of the data's spread has collapsed."""
@@ -140,18 +152,24 @@ def _of_regions(tree: xr.DataTree) -> list[str]:
     """Regions without draws, and those of too few draws for their share, of which `sample` takes some more than once."""
     if "regions" not in tree.children or POOLED in tree.attrs:
         return []
-    region, shares = region_of_draws(tree), tree["regions"].to_dataset()["share"].values
-    means = raw_posterior(tree)["means"].transpose(*SAMPLE_DIMS, ...).values
-    flat = means.reshape(*region.shape, means[0, 0].size)
+    region, table = region_of_draws(tree), tree["regions"].to_dataset()
+    stats = tree["sample_stats"].to_dataset() if "sample_stats" in tree.children else xr.Dataset()
+    of_strata = N_OCCUPIED in table and "energy" in stats  # empty components differ where the others are the same
+    values = stats["energy"] if of_strata else raw_posterior(tree)["means"]
+    flat = values.transpose(*SAMPLE_DIMS, ...).values.reshape(*region.shape, -1)
     out = []
-    for number, share in enumerate(shares):
+    for number, share in enumerate(table["share"].values):
         draws = flat[region == number]
         distinct = len(np.unique(draws, axis=0))
+        what = f"region {number}"
+        if N_OCCUPIED in table:
+            what = f"those in which {int(table[N_OCCUPIED].values[number])} components hold rows"
         if not distinct and share >= NEGLIGIBLE:
-            out.append(f"region {number} has {share:.1%} of the posterior and no draws: sample again, or longer")
-        elif distinct < (1 - REPEATED) * len(draws):
+            out.append(f"{what} has {share:.1%} of the posterior and no draws: sample again, or longer")
+        elif distinct < (1 - (UNEVEN if of_strata else REPEATED)) * len(draws):
+            why = "few of those made are worth much" if of_strata else "chains left it"
             out.append(
-                f"the {len(draws)} draws of region {number} are {distinct}, some taken more than once, as chains left it: "
+                f"the {len(draws)} draws of {what} are {distinct}, some taken more than once, as {why}: "
                 "that part of the posterior is known no better than from those; sample longer, or with another seed"
             )
     return out

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.params import MixtureParams
 from bayesgmm.posterior.groupings import describe
-from bayesgmm.posterior.schema import observed_matrix, region_of_draws, resolution_of
+from bayesgmm.posterior.schema import N_OCCUPIED, observed_matrix, region_of_draws, resolution_of
 from bayesgmm.posterior.structures import grouping_of
 
 UNSAMPLED = -1
@@ -19,21 +19,28 @@ UNMEASURED = 1.0
 
 
 def region_table(tree: xr.DataTree) -> pd.DataFrame | None:
-    """One row per region, largest first; None where the draws are of one.
+    """One row per region, or stratum, largest first; None where neither was told apart.
 
-    ``share`` of the posterior and its ``share_error``, ``log_evidence`` and its ``standard_error`` (nats, NaN where it could not
-    be measured), ``of_draws`` (share of the draws), ``modes`` (their places), and the sorted ``weights`` of the leading one.
+    ``n_occupied`` where regions are strata: how many components hold rows there; ``share`` of the posterior and its
+    ``share_error``, ``log_evidence`` and its ``standard_error`` (nats, NaN where it could not be measured), ``of_draws`` (share
+    of the draws), ``modes`` (their places), and the sorted ``weights`` of the leading one.
     """
     if "regions" not in tree.children or "modes" not in tree.children:
         return None
     regions, modes = tree["regions"].to_dataset(), tree["modes"].to_dataset()
     places = [np.flatnonzero(modes["region"].values == region) for region in regions["region"].values]
     of_draw = region_of_draws(tree)
-    table = regions[["share", "share_error", "log_evidence", "standard_error"]].to_dataframe()
+    columns = [N_OCCUPIED] if N_OCCUPIED in regions else []
+    table = regions[[*columns, "share", "share_error", "log_evidence", "standard_error"]].to_dataframe()
     table["of_draws"] = [float((of_draw == region).mean()) for region in regions["region"].values]
     table["modes"] = [tuple(members.tolist()) for members in places]
     table["weights"] = [_sorted_weights(modes, int(members[0])) for members in places]
     return table
+
+
+def has_strata(tree: xr.DataTree) -> bool:
+    """Whether the regions of a tree are strata, by how many components hold rows."""
+    return "regions" in tree.children and N_OCCUPIED in tree["regions"].to_dataset()
 
 
 def error_of_mean(values: NDArray[np.float64], tree: xr.DataTree, draws: NDArray[np.intp] | slice = slice(None)) -> float:

@@ -80,6 +80,10 @@ def resolution_of(tree: xr.DataTree) -> Array:
     return np.zeros(raw_posterior(tree).sizes["feature"])
 
 
+N_OCCUPIED = "n_occupied"
+"""In the group `regions` where each region is a stratum: how many components hold rows there."""
+
+
 def region_of_draws(tree: xr.DataTree) -> NDArray[np.intp]:
     """Of which region each draw (chain, draw) is, where `sample` put chains together from draws of several; else 0."""
     if "regions" in tree.children:

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bayesgmm.compare.comparison import Comparison
 from bayesgmm.files import check_target, write_whole
 from bayesgmm.plots.style import short_label
+from bayesgmm.posterior.regions import has_strata
 from bayesgmm.report import sections
 from bayesgmm.report.figures import report_figures
 from bayesgmm.report.table import table_from_frame
@@ -63,6 +64,7 @@ def render_report(comparison: Comparison, *, title: str = DEFAULT_TITLE) -> str:
         relabelled=sections.relabelled_table(diagnosis),
         structures=sections.structures_table(diagnosis),
         regions=sections.regions_table(comparison),
+        strata=has_strata(comparison.tree),
         atlas=sections.atlas_table(comparison),
         sampler_facts=sections.sampler_facts(diagnosis),
         em_facts=sections.em_facts(em),

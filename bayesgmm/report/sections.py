@@ -12,7 +12,7 @@ from bayesgmm.plots.geometry import most_separated
 from bayesgmm.plots.style import short_label
 from bayesgmm.posterior.diagnose import Diagnosis
 from bayesgmm.posterior.regions import has_modes, mode_table, region_table
-from bayesgmm.posterior.schema import observed_matrix
+from bayesgmm.posterior.schema import N_OCCUPIED, observed_matrix
 from bayesgmm.posterior.structures import ELSEWHERE
 from bayesgmm.report.numbers import MISSING, count, decimals_for, fixed, interval, probability, signed, significant
 from bayesgmm.report.table import MAX_TEXT, Column, Row, RowGroup, Table, single_group
@@ -177,15 +177,16 @@ def structures_table(diagnosis: Diagnosis) -> Table | None:
 
 
 def regions_table(comparison: Comparison) -> Table | None:
-    """The regions that the draws were put together from; None if there is one."""
+    """The regions, or strata by how many components hold rows, that the draws were put together from; None if there is one."""
     table = region_table(comparison.tree)
     if table is None:
         return None
     decimals = decimals_for(100 * table["share_error"].max())
+    strata = N_OCCUPIED in table
     rows = [
         Row(
             (
-                str(region),
+                str(row[N_OCCUPIED] if strata else region),
                 f"{fixed(100 * row['share'], decimals)}%",
                 f"{fixed(100 * row['share_error'], decimals)}%" if math.isfinite(row["standard_error"]) else MISSING,
                 fixed(row["log_evidence"], 2),
@@ -196,8 +197,10 @@ def regions_table(comparison: Comparison) -> Table | None:
         )
         for region, row in table.iterrows()
     ]
-    titles = ("region", "of the posterior", "standard error", "log evidence", "standard error", "of the draws", "weights")
-    return single_group("Regions of the posterior", tuple(Column(title) for title in titles), rows)
+    first = "hold rows" if strata else "region"
+    titles = (first, "of the posterior", "standard error", "log evidence", "standard error", "of the draws", "weights")
+    caption = "The posterior by how many components hold rows" if strata else "Regions of the posterior"
+    return single_group(caption, tuple(Column(title) for title in titles), rows)
 
 
 def atlas_table(comparison: Comparison) -> Table | None:

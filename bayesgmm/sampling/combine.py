@@ -105,7 +105,7 @@ def sample_whole(
     order = sorted(range(len(regions)), key=lambda i: -regions[i].evidence.log_value)
     found = replace(exploration, regions=tuple(regions[i] for i in order))
     numbered = {number: pieces[i] for number, i in enumerate(order) if i in pieces}
-    raw, region_of_draws = _put_together(numbered, settings.draws, n_chains, interrupted, rng)
+    raw, region_of_draws = put_together(numbered, settings.draws, n_chains, interrupted, rng)
     return Whole(raw, found, region_of_draws, next(iter(numbered.values())).started_in)
 
 
@@ -124,7 +124,7 @@ def _run_in_all(
         for i, number in _wanted(exploration, pieces, n_draws, n_chains).items():
             try:
                 made, interrupted = run_in(exploration.regions[i], number)
-                piece = _joined(pieces[i], made) if i in pieces else made
+                piece = joined_pieces(pieces[i], made) if i in pieces else made
                 if len(piece.u):
                     pieces[i] = piece  # should Ctrl-C come while it is weighed
                     pieces[i] = _weighed(target, exploration, piece, rng)
@@ -143,7 +143,7 @@ def _as_known(exploration: Exploration, pieces: Pieces) -> list[Region]:
 def _wanted(exploration: Exploration, pieces: Pieces, n_draws: int, n_chains: int) -> dict[int, int]:
     """How many draws of each chain to make in regions that have fewer than their share asks for."""
     out = {}
-    for i, count in enumerate(_whole_numbers(shares_of(_as_known(exploration, pieces)), n_draws)):
+    for i, count in enumerate(whole_numbers(shares_of(_as_known(exploration, pieces)), n_draws)):
         known = len(pieces[i].u) / n_chains if i in pieces else 0.0
         if known < count:
             most = min(ceil(SPARE * (count - known)), ceil(MOST * n_draws))
@@ -160,7 +160,7 @@ def _weighed(target: Target, exploration: Exploration, piece: Piece, rng: np.ran
     return piece._replace(region=region)
 
 
-def _joined(before: Piece, more: Piece) -> Piece:
+def joined_pieces(before: Piece, more: Piece) -> Piece:
     """The draws of both, and the region as explored."""
     statistics = {
         name: np.concatenate([values, more.statistics[name]])
@@ -170,7 +170,7 @@ def _joined(before: Piece, more: Piece) -> Piece:
     return Piece(more.region, np.concatenate([before.u, more.u]), statistics, before.started_in, before.seconds + more.seconds)
 
 
-def _put_together(
+def put_together(
     pieces: Pieces, n_draws: int, n_chains: int, interrupted: bool, rng: np.random.Generator
 ) -> tuple[RawDraws, Places]:
     """Draws of regions, by their number, in proportion to their shares, and which region each is of.
@@ -182,7 +182,7 @@ def _put_together(
     if interrupted:  # as many as the shortest region allows
         made = [len(piece.u) / (n_chains * share) for piece, share in zip(pieces.values(), shares, strict=True)]
         n_draws = max(int(min(n_draws, *made)), FEWEST_DRAWS)
-    counts = _whole_numbers(shares, n_draws)
+    counts = whole_numbers(shares, n_draws)
     region = np.stack([rng.permutation(np.repeat(list(pieces), counts)) for _ in range(n_chains)])
     names = sorted(set.intersection(*(set(piece.statistics) for piece in pieces.values())))
     first = next(iter(pieces.values()))
@@ -198,7 +198,7 @@ def _put_together(
     return RawDraws(u, tuple(range(n_chains)), dataset, seconds, interrupted), region
 
 
-def _whole_numbers(shares: Array, total: int) -> Places:
+def whole_numbers(shares: Array, total: int) -> Places:
     """Whole numbers in proportion to shares, of the given sum: each within one of its share (largest remainders)."""
     exact = shares / shares.sum() * total
     out = np.floor(exact).astype(np.intp)

@@ -38,11 +38,15 @@ LOST = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Modes (places in the atlas) between which chains travel, what is known of its mass, and draws u (n, P) of it."""
+    """Modes (places in the atlas) between which chains travel, what is known of its mass, and draws u (n, P) of it.
+
+    Or modes with as many components that hold rows, `n_occupied`.
+    """
 
     modes: tuple[int, ...]
     evidence: Estimate
     u: Array
+    n_occupied: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from bayesgmm.sampling.explore import Exploration, seeds_of
 from bayesgmm.sampling.nuts import NutsSettings
 from bayesgmm.sampling.sample import nuts_settings, with_problems_said
 from bayesgmm.sampling.start import ChainStart
+from bayesgmm.sampling.strata import extend_strata
 from bayesgmm.sampling.tree import coordinates_of_draws, exploration_of, has_atlas, posterior_tree, target_of
 
 
@@ -64,7 +65,11 @@ def extend(
     run = partial(run_own_density, target, exploration.atlas, progress=progress)
     dataset = Dataset(target.X, tuple(str(column) for column in posterior["feature"].values))
     specification = Specification(dataset, em_of(tree), target)
-    if len(exploration.regions) > 1:
+    if exploration.regions[0].n_occupied is not None:
+        before = {piece.region.n_occupied or 0: piece for piece in _pieces(tree, target, exploration).values()}
+        whole = extend_strata(specification, exploration, before, settings, n_chains, rng, progress)
+        longer = posterior_tree(specification, whole, {})
+    elif len(exploration.regions) > 1:
         whole = _of_regions(tree, target, exploration, run, replace(settings, draws=n_draws + settings.draws), rng)
         longer = posterior_tree(specification, whole, {})
     else:
@@ -84,17 +89,22 @@ def _of_regions(
     tree: xr.DataTree, target: Target, exploration: Exploration, run: Run, settings: NutsSettings, rng: np.random.Generator
 ) -> Whole:
     """The tree's draws of each region, and more of those that have too few for their share of settings.draws, together."""
+    none = np.zeros((0, target.structure.n_coordinates))  # the draws of a region are those of its piece
+    explored = replace(exploration, regions=tuple(replace(region, u=none) for region in exploration.regions))
+    n_chains = tree["posterior_raw"].sizes["chain"]
+    return sample_whole(target, explored, run, settings, n_chains, rng, _pieces(tree, target, exploration))
+
+
+def _pieces(tree: xr.DataTree, target: Target, exploration: Exploration) -> dict[int, Piece]:
+    """The tree's draws of each region that has some."""
     u, of_draw = coordinates_of_draws(tree, target), region_of_draws(tree)
     statistics = in_schema(tree["sample_stats"].to_dataset())
     started_in = tuple(tree["modes"].to_dataset()["started_in"].values.tolist())
-    before = {
+    return {
         i: Piece(region, u[of_draw == i], {str(name): v.values[of_draw == i] for name, v in statistics.items()}, started_in, 0.0)
         for i, region in enumerate(exploration.regions)
         if (of_draw == i).any()
     }
-    none = np.zeros((0, u.shape[2]))  # the draws of a region are those of its piece
-    explored = replace(exploration, regions=tuple(replace(region, u=none) for region in exploration.regions))
-    return sample_whole(target, explored, run, settings, len(u), rng, before)
 
 
 def _of_chains(

@@ -14,7 +14,8 @@ from bayesgmm.evidence.chart import MAX_ORDERS
 from bayesgmm.evidence.regions import mass_of
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
-from bayesgmm.posterior.regions import UNMEASURED, mode_table
+from bayesgmm.posterior.regions import UNMEASURED, has_strata, mode_table
+from bayesgmm.posterior.schema import N_OCCUPIED
 from bayesgmm.sampling.tree import coordinates_of_draws, has_atlas, target_of
 
 
@@ -31,7 +32,8 @@ class Evidence:
     modes : DataFrame
         One row per mode, largest first: ``share`` of the posterior, ``log_evidence`` of the mode (all its copies by permutation
         together), ``standard_error`` of that of its region, NaN where it was not measured, ``region`` (those with the same number
-        are one to the chains; -1: no chains were there), the number of EM ``starts`` that led to it, sorted ``weights``, its
+        are one to the chains; -1: no chains were there), under a sparse prior `n_occupied`, how many components hold rows there
+        (each number is a region then, see `sample`), the number of EM ``starts`` that led to it, sorted ``weights``, its
         ``origin``, and a ``description`` against the reference, the tree's first mode.
     """
 
@@ -129,4 +131,8 @@ def _modes(tree: xr.DataTree, estimate: Estimate) -> pd.DataFrame:
     total = estimate.log_value - np.log(shares[known].sum())
     table.insert(1, "log_evidence", total + np.log(np.maximum(shares, np.finfo(np.float64).tiny)))
     table.insert(2, "standard_error", errors)
+    if has_strata(tree):
+        numbers = tree["regions"].to_dataset()[N_OCCUPIED].values
+        of_modes = [int(numbers[place]) if place >= 0 else None for place in home]
+        table.insert(4, N_OCCUPIED, pd.array(of_modes, dtype="Int64"))
     return table.sort_values("share", ascending=False, kind="stable")

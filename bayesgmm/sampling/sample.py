@@ -23,6 +23,7 @@ from bayesgmm.sampling.chains import run_own_density
 from bayesgmm.sampling.combine import sample_whole
 from bayesgmm.sampling.explore import explore
 from bayesgmm.sampling.nuts import FEWEST_DRAWS, NutsSettings
+from bayesgmm.sampling.strata import is_sparse, sample_strata
 from bayesgmm.sampling.tree import posterior_tree
 
 Array = NDArray[np.float64]
@@ -91,7 +92,8 @@ def sample(
 
         `regions` is there where there are several regions between which chains do not travel: the ``log_evidence`` of each with
         its ``standard_error``, its ``share`` of every chain (to a whole draw; none where that is less than one) with its
-        ``share_error``, and the region of every draw, ``of_draw``.
+        ``share_error``, and the region of every draw, ``of_draw``. Under a sparse prior (see Notes) it is always there, its
+        regions are strata, and ``n_occupied`` says how many components hold rows in each.
 
     Warns
     -----
@@ -117,6 +119,11 @@ def sample(
     the modes are those beside random partitions and the tree has no `em` group. Ctrl-C returns the draws made by then, marked
     ``interrupted`` in the attributes; chains with less than half the draws of the longest are left out. (PyMC's own NUTS
     handles Ctrl-C itself.)
+
+    Under a sparse prior, with a concentration below 0.5, components may be empty, and chains seldom go from one number of
+    components that hold rows to another. Where components are independent a priori, "auto" then samples each number k = 1, ..., K
+    by itself: k components with uniform weights, whose draws are resampled by the ratio of the weights' densities times the
+    probability that all k hold rows (an exact sum over allocations), with empty components drawn beside them.
     """
     specification = specify(X, em_or_n_components, covariance, priors, resolution)
     settings = nuts_settings(draws, tune, chains, cores, sampler, target_accept)
@@ -124,16 +131,17 @@ def sample(
     rng = np.random.default_rng(seed)
     if specification.em is None and (fit := _fit_or_none(specification, rng, progress)) is not None:
         specification = specification.started_at(fit)
-    target, em = specification.target, specification.em
-    atlas = make_atlas(target, em, rng)
-    exploration = explore(target, atlas, rng, settings.cores, progress)
-
-    run = (
-        partial(run_own_density, target, exploration.atlas, progress=progress)
-        if sampler == "auto"
-        else sampling.through_pymc.SAMPLERS[sampler](specification, progress)
-    )
-    whole = sample_whole(target, exploration, run, settings, chains, rng)
+    target = specification.target
+    if sampler == "auto" and is_sparse(target):
+        whole = sample_strata(specification, settings, chains, rng, progress)
+    else:
+        exploration = explore(target, make_atlas(target, specification.em, rng), rng, settings.cores, progress)
+        run = (
+            partial(run_own_density, target, exploration.atlas, progress=progress)
+            if sampler == "auto"
+            else sampling.through_pymc.SAMPLERS[sampler](specification, progress)
+        )
+        whole = sample_whole(target, exploration, run, settings, chains, rng)
     raw = whole.raw
     attrs = {
         "seed": seed if isinstance(seed, int | np.integer) else "not given",
@@ -143,7 +151,7 @@ def sample(
         "chains": len(raw.chains),
         "target_accept": target_accept,
         "starts": "; ".join(
-            f"chain {i}: mode {place}, {exploration.atlas.modes[place].origin}" for i, place in enumerate(whole.started_in)
+            f"chain {i}: mode {place}, {whole.exploration.atlas.modes[place].origin}" for i, place in enumerate(whole.started_in)
         ),
         "priors": target.priors.describe(specification.dataset.columns),
         "interrupted": int(raw.interrupted),

@@ -19,7 +19,7 @@ from bayesgmm.model.priors import ResolvedPriors
 from bayesgmm.model.specification import Specification
 from bayesgmm.model.structure import structure_of
 from bayesgmm.model.target import Target
-from bayesgmm.posterior.schema import SAMPLE_DIMS, flat_draws, posterior_dataset, raw_posterior, region_of_draws
+from bayesgmm.posterior.schema import N_OCCUPIED, SAMPLE_DIMS, flat_draws, posterior_dataset, raw_posterior, region_of_draws
 from bayesgmm.sampling.chains import visits_of
 from bayesgmm.sampling.combine import Whole
 from bayesgmm.sampling.explore import Exploration, Region
@@ -138,7 +138,7 @@ def _atlas_groups(target: Target, whole: Whole, posterior: xr.Dataset) -> dict[s
         },
         attrs={LOCATED: len(whole.exploration.locator.n_empty)},
     )
-    if len(regions) == 1:
+    if len(regions) == 1 and regions[0].n_occupied is None:
         return {"modes": atlas}
     values, errors = np.array([region.evidence for region in regions]).T
     found = xr.Dataset(
@@ -152,6 +152,8 @@ def _atlas_groups(target: Target, whole: Whole, posterior: xr.Dataset) -> dict[s
         },
         coords={"region": np.arange(len(regions)), **{dim: posterior[dim] for dim in SAMPLE_DIMS}},
     )
+    if regions[0].n_occupied is not None:
+        found[N_OCCUPIED] = "region", [region.n_occupied for region in regions]
     return {"modes": atlas, "regions": found}
 
 
@@ -187,9 +189,10 @@ def exploration_of(tree: xr.DataTree, target: Target) -> Exploration:
         table = tree["regions"].to_dataset()
         evidence = zip(table["log_evidence"].values, table["standard_error"].values, strict=True)
         of_draw = region_of_draws(tree)
+        numbers = table[N_OCCUPIED].values.tolist() if N_OCCUPIED in table else [None] * table.sizes["region"]
         regions = [
-            Region(tuple(np.flatnonzero(modes["region"].values == i).tolist()), Estimate(*map(float, pair)), u[of_draw == i])
-            for i, pair in enumerate(evidence)
+            Region(tuple(np.flatnonzero(modes["region"].values == i).tolist()), Estimate(*map(float, pair)), u[of_draw == i], k)
+            for i, (pair, k) in enumerate(zip(evidence, numbers, strict=True))
         ]
     known = replace(atlas, modes=atlas.modes[: modes.attrs.get(LOCATED)])
     return Exploration(atlas, locator_of(target, known), tuple(regions))

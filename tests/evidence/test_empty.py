@@ -1,15 +1,27 @@
 """Components that hold no rows: their probability, where they are, and their mass against exact evidences."""
 
 from dataclasses import replace
+from itertools import product
 from math import lgamma
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import bayesgmm as bg
 from bayesgmm.em.modes import same_optimum
 from bayesgmm.evidence.atlas import map_from
-from bayesgmm.evidence.empty import extensible, log_empty, smaller_target, with_empty
+from bayesgmm.evidence.empty import (
+    LEAST_RATIO,
+    beside_empty,
+    extensible,
+    log_empty,
+    log_ratios,
+    smaller_target,
+    uniform_target,
+    with_empty,
+)
+from bayesgmm.model.coordinates import constrain
 from bayesgmm.model.specification import specify
 from tests.problems import random_data, random_params
 from tests.statistical.exact import random_problem, solve
@@ -166,3 +178,79 @@ def test_one_column():
     np.testing.assert_allclose(place.params.covariances[:2], mapped.params.covariances, rtol=1e-9)
     _, _, mapped, place = places(X, "E", 3, 1)
     np.testing.assert_allclose(place.params.covariances, np.tile(mapped.params.covariances, (3, 1, 1)), rtol=1e-9)
+
+
+def sparse(X, family, n_components, n_occupied, concentration):
+    """The posterior of K components under a sparse prior, that of k with uniform weights, and points of the latter."""
+    target = specify(X, n_components, family, bg.Priors(concentration=concentration), 0.1).target
+    uniform = uniform_target(target, n_occupied)
+    u = uniform.coordinates_of(
+        bg.fit_em(X if len(X) > 9 else IRIS[:, : X.shape[1]], n_occupied, covariance=family, seed=1).params
+    )
+    return target, uniform, u + 0.3 * np.random.default_rng(5).standard_normal((3000, len(u)))
+
+
+@pytest.mark.parametrize("n_occupied", [1, 2, 3])
+def test_ratios_by_all_allocations(n_occupied):
+    """The probability that all k hold rows by enumeration; the two densities of the weights by SciPy; the empty ones' own."""
+    X, concentration = IRIS[[0, 60, 120, 140], :2], 0.05
+    target, uniform, u = sparse(X, "VVV", 3, n_occupied, concentration)
+    ratios = log_ratios(target, uniform, u)
+    likely = np.argsort(-ratios)[:500:100]  # the sums over sets lose what is below 1e-16
+    for point, ratio in zip(u[likely], ratios[likely], strict=True):
+        mixture = uniform.mixture_at(point).recorded(target.resolution)
+        densities = np.column_stack(
+            [
+                w * stats.multivariate_normal(m, c).pdf(X)
+                for w, m, c in zip(mixture.weights, mixture.means, mixture.covariances, strict=True)
+            ]
+        )
+        gamma = densities / densities.sum(axis=1, keepdims=True)
+        allocations = [z for z in product(range(n_occupied), repeat=len(X)) if len(set(z)) == n_occupied]
+        all_hold = sum(gamma[np.arange(len(X)), list(z)].prod() for z in allocations)
+        assert all_hold > 1e-8
+        expected = np.log(all_hold) + log_empty(3, n_occupied, len(X), concentration) + np.log([3, 3, 1][n_occupied - 1])
+        if n_occupied > 1:
+            weights = mixture.weights / mixture.weights.sum()
+            of_sparse, of_uniform = (stats.dirichlet(np.full(n_occupied, a)).logpdf(weights) for a in (concentration, 1.0))
+            expected += of_sparse - of_uniform
+        assert ratio == pytest.approx(expected, abs=1e-12 / all_hold)
+
+
+@pytest.mark.parametrize("family", ["VVV", "VVI", "EEE", "VII"])
+def test_empty_components_are_drawn_beside_the_others(family):
+    """Those that hold rows keep their parameters and relative weights; the others are draws of what is left of the prior."""
+    X, concentration, n_occupied, n_components = IRIS[:, :3], 0.3, 2, 4
+    target, uniform, u = sparse(X, family, n_components, n_occupied, concentration)
+    known = constrain(u, uniform.structure)
+    found = constrain(beside_empty(target, uniform, u, np.random.default_rng(6)), target.structure)
+    held = found.weights[:, :n_occupied].sum(axis=1)
+    np.testing.assert_allclose(found.weights[:, :n_occupied] / held[:, None], known.weights, rtol=1e-9)
+    np.testing.assert_allclose(found.means[:, :n_occupied], known.means, rtol=1e-9)
+    expected = stats.beta(len(X) + n_occupied * concentration, (n_components - n_occupied) * concentration)
+    level = 1e-3
+    assert stats.kstest(held, expected.cdf).pvalue > level
+    first = found.weights[:, n_occupied] / found.weights[:, n_occupied:].sum(axis=1)
+    assert stats.kstest(first, stats.beta(concentration, concentration).cdf).pvalue > level
+    for d in range(3):
+        prior = stats.norm(target.priors.mean_loc[d], target.priors.mean_scale[d])
+        assert stats.kstest(found.means[:, 3, d], prior.cdf).pvalue > level
+    if target.structure.cluster_scales:
+        np.testing.assert_allclose(found.scales[:, :n_occupied], known.scales, rtol=1e-9)
+        below = target.priors.scale_distribution.cdf(found.scales[:, 3])
+        assert stats.kstest(below[:, 0], stats.uniform.cdf).pvalue > level
+    else:
+        np.testing.assert_allclose(found.scales, known.scales, rtol=1e-9)
+    if target.structure.own_axes:
+        correlation = found.correlation_trils[:, 3, 1, 0]
+        shape = target.priors.lkj_eta + 0.5  # of one correlation among three columns: eta - 1 + D / 2
+        assert stats.kstest((1 + correlation) / 2, stats.beta(shape, shape).cdf).pvalue > level
+
+
+def test_weights_of_nearly_nothing_stay_above_it():
+    target, uniform, u = sparse(IRIS[:, :1], "V", 3, 2, 1e-4)
+    found = beside_empty(target, uniform, u, np.random.default_rng(7))
+    weights = constrain(found, target.structure).weights
+    assert np.isfinite(found).all()
+    assert weights.min() == pytest.approx(LEAST_RATIO, rel=1e-6)
+    assert np.isfinite(target.log_densities(found)).all()

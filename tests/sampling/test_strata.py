@@ -1,0 +1,192 @@
+"""Sparse mixtures: one region for each number of components that hold rows, and what is known of each."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import bayesgmm as bg
+from bayesgmm.errors import SamplingWarning
+from bayesgmm.model.specification import specify
+from bayesgmm.posterior.occupied import occupied_by_draw, subset_sums
+from bayesgmm.posterior.problems import sampling_problems
+from bayesgmm.posterior.regions import mode_table, region_table
+from bayesgmm.posterior.schema import N_OCCUPIED, region_of_draws, with_groups
+from bayesgmm.report.sections import regions_table
+from bayesgmm.sampling import strata
+from bayesgmm.sampling.strata import is_sparse
+
+SPARSE = bg.Priors(concentration=0.1)
+SETTINGS = {"priors": SPARSE, "draws": 300, "chains": 2, "seed": 3, "progress": False}
+
+
+def groups(n_samples=40):
+    rng = np.random.default_rng(1)
+    return (np.arange(n_samples) % 2 * 7.0 + rng.normal(size=n_samples))[:, None]
+
+
+@pytest.fixture(scope="module")
+def em():
+    return bg.fit_em(groups(), 3, seed=0)
+
+
+@pytest.fixture(scope="module")
+def tree(em):
+    return bg.sample(groups(), em, **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("family", "n_components", "priors", "expected"),
+    [
+        ("V", 3, SPARSE, True),
+        ("E", 3, SPARSE, True),
+        ("V", 1, SPARSE, False),
+        ("V", 17, SPARSE, False),
+        ("V", 3, bg.Priors(), False),
+        ("V", 3, bg.Priors(concentration=0.5), False),
+        ("V", 2, bg.Priors(concentration=(0.1, 0.2)), False),
+        ("V", 3, bg.Priors(concentration=0.1, scale_prior="hierarchical_gamma"), False),
+    ],
+)
+def test_where_strata_are_sampled(family, n_components, priors, expected):
+    assert is_sparse(specify(groups(), n_components, family, priors, 0.0).target) is expected
+
+
+def test_every_region_is_a_number_of_components_that_hold_rows(tree):
+    table = region_table(tree)
+    assert table[N_OCCUPIED].tolist() == [2, 3]
+    assert table["share"].sum() == pytest.approx(1.0)
+    assert (table["of_draws"] - table["share"]).abs().max() < 1 / 300
+    assert (table["standard_error"] < 0.2).all()
+    region, (sums, _) = region_of_draws(tree), subset_sums(tree)
+    by_draw = occupied_by_draw(sums)
+    for number, n_occupied in enumerate(table[N_OCCUPIED]):
+        modes = [
+            len(weights) - sum(w < 0.05 for w in weights) for weights in mode_table(tree)["weights"][list(table["modes"][number])]
+        ]
+        assert len(modes) >= 1
+        smallest = tree["posterior_raw"]["weights"].values[region == number][:, n_occupied:]
+        assert smallest.size == 0 or np.median(smallest) < 1e-3
+    occupied = bg.occupied_components(tree)
+    assert by_draw[region == 0][:, 1].mean() > by_draw[region == 1][:, 1].mean()
+    for number, n_occupied in enumerate(table[N_OCCUPIED]):
+        error = np.hypot(occupied["standard_error"][n_occupied], table["share_error"][number])
+        assert occupied["probability"][n_occupied] == pytest.approx(table["share"][number], abs=4 * error + 0.02)
+
+
+def test_log_posteriors_are_those_of_the_whole(em, tree):
+    target = specify(groups(), em, None, SPARSE, None).target
+    raw = tree["posterior_raw"]
+    draws = [raw[name].transpose("chain", "draw", ...).values for name in ("weights", "means", "covariances")]
+    weights, means, covariances = (array.reshape(-1, *array.shape[2:]) for array in draws)
+    u = target.coordinates_of_draws(weights, means, np.linalg.cholesky(covariances))
+    np.testing.assert_allclose(tree["sample_stats"]["lp"].values.ravel(), target.log_densities(u), rtol=1e-8)
+
+
+def test_the_same_seed_gives_the_same_draws(em, tree):
+    again = bg.sample(groups(), em, **SETTINGS)
+    np.testing.assert_array_equal(again["posterior"]["means"].values, tree["posterior"]["means"].values)
+
+
+def test_evidence_is_the_sum_of_the_strata(tree, tmp_path):
+    evidence = bg.log_evidence(tree)
+    table = region_table(tree)
+    assert evidence.log_value == pytest.approx(np.logaddexp.reduce(table["log_evidence"]))
+    assert evidence.standard_error < 0.2
+    sampled = evidence.modes[evidence.modes["region"] >= 0]
+    assert sampled[N_OCCUPIED].tolist() == [table[N_OCCUPIED][region] for region in sampled["region"]]
+    assert evidence.modes[N_OCCUPIED][evidence.modes["region"] < 0].isna().all()
+    bg.save(tree, tmp_path / "tree.nc")
+    assert bg.log_evidence(bg.load(tmp_path / "tree.nc")).log_value == evidence.log_value
+
+
+def test_where_one_stratum_has_all():
+    rng = np.random.default_rng(2)
+    tree = bg.sample(rng.normal(size=(30, 1)) * 3, 2, **SETTINGS | {"priors": bg.Priors(concentration=1e-4), "draws": 100})
+    table = region_table(tree)
+    assert table[N_OCCUPIED].tolist() == [1]
+    assert bg.occupied_components(tree)["probability"][1] > 0.99
+    assert bg.log_evidence(tree).standard_error < 0.05
+    assert "In next to all of the posterior 1 of the components" in " ".join(
+        bg.compare(bg.fit_em(np.asarray(tree["observed_data"]["X"]), 2, seed=0), tree).findings
+    )
+
+
+def test_more_draws_are_put_together_with_the_old_ones(tree):
+    longer = bg.extend(tree, 200, seed=5, progress=False)
+    assert longer["posterior"].sizes["draw"] == 500
+    table = region_table(longer)
+    assert table[N_OCCUPIED].tolist() == [2, 3]
+    assert (table["of_draws"] - table["share"]).abs().max() < 1 / 500
+    assert (table["share_error"] < region_table(tree)["share_error"]).all()
+    old, new = (set(t["posterior_raw"]["means"].values[region_of_draws(t) == 1].ravel()) for t in (tree, longer))
+    assert len(old & new) > 0.3 * len(old)
+
+
+def interrupting(monkeypatch, at):
+    """Ctrl-C when the chains of so many strata are done."""
+    calls, run = [], strata.run_own_density
+
+    def interrupted(*arguments, **settings):
+        calls.append(1)
+        if len(calls) > at:
+            raise KeyboardInterrupt
+        return run(*arguments, **settings)
+
+    monkeypatch.setattr(strata, "run_own_density", interrupted)
+
+
+def test_an_interruption_keeps_the_strata_that_were_reached(em, monkeypatch):
+    interrupting(monkeypatch, 1)
+    with pytest.warns(SamplingWarning, match="interrupted"):
+        tree = bg.sample(groups(), em, **SETTINGS)
+    assert tree.attrs["interrupted"] == 1
+    assert region_table(tree)[N_OCCUPIED].tolist() == [2]
+
+
+def test_an_interruption_before_that_is_one(em, monkeypatch):
+    interrupting(monkeypatch, 0)
+    with pytest.raises(KeyboardInterrupt):
+        bg.sample(groups(), em, **SETTINGS)
+
+
+def test_an_interrupted_extension_keeps_the_old_draws(tree, monkeypatch):
+    interrupting(monkeypatch, 0)
+    with pytest.warns(SamplingWarning, match="interrupted"):
+        same = bg.extend(tree, 200, seed=5, progress=False)
+    assert same["posterior"].sizes["draw"] >= 290
+    assert region_table(same)["share"].tolist() == pytest.approx(region_table(tree)["share"].tolist())
+
+
+def test_where_em_collapses():
+    """Six rows of which some are tied: no EM fit of three components; every number of components is tried."""
+    X = np.array([[0.0], [0.0], [0.1], [5.0], [5.0], [5.1]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SamplingWarning)
+        tree = bg.sample(X, 3, resolution=0.1, **SETTINGS)
+    assert set(region_table(tree)[N_OCCUPIED]) >= {1, 2, 3}
+    assert bg.occupied_components(tree)["probability"].sum() == pytest.approx(1.0)
+
+
+def test_strata_are_called_so(em, tree):
+    comparison = bg.compare(em, tree)
+    (said,) = [text for text in comparison.findings if "hold rows" in text]
+    assert said.startswith("By how many components hold rows the posterior is a sum of 2 parts: 2 and 3 of them do in ")
+    table = regions_table(comparison)
+    assert table.caption == "The posterior by how many components hold rows"
+    assert [row.cells[0] for row in table.groups[0].rows] == ["2", "3"]
+    data = bg.plot_evidence(bg.log_evidence(tree), figure_data=True)
+    assert [region.n_occupied for region in data.regions] == [2, 3]
+    texts = [text.get_text() for axes in bg.plot_evidence(bg.log_evidence(tree)).axes for text in axes.texts]
+    assert any(text.startswith("2 components hold rows: ") for text in texts)
+
+
+def test_uneven_draws_are_said(tree):
+    """The energies of one stratum the same in most draws: they are copies of few."""
+    stats = tree["sample_stats"].to_dataset()
+    region = region_of_draws(tree)
+    copied = stats["energy"].where(region != 0, stats["energy"].values[0, 0])
+    moved = with_groups(tree, {"sample_stats": stats.assign(energy=copied)})
+    assert not [text for text in sampling_problems(tree) if "more than once" in text]
+    (said,) = [text for text in sampling_problems(moved) if "more than once" in text]
+    assert "draws of those in which 2 components hold rows are 1, some taken more than once, as few of those made" in said
