@@ -5,6 +5,7 @@ Run from the project's root: uv run python -m docs.scripts.modes_figures
 
 # ruff: noqa: T201 - a script talks to its reader
 
+import time
 import warnings
 
 import numpy as np
@@ -51,16 +52,19 @@ def laplace_of_empty_components(name: str, n_components: int) -> None:
     print(f"{name}, K = {n_components}, {best.n_empty} empty: {laplace.log_mass - best.log_mass:+.1f} nats from the identity")
 
 
-def seldom_visited(n_seeds: int = 4) -> None:
-    """Old Faithful with a small concentration: occupied components and evidence by seed."""
+def sparse() -> None:
+    """Old Faithful with a small concentration, by strata and by chains of all components: occupied components and evidence."""
     X = data_set("faithful")
-    for seed in range(n_seeds):
-        tree = bg.sample(X, 3, priors=bg.Priors(concentration=0.01), seed=seed)
-        three = bg.occupied_components(tree).loc[3]
-        print(
-            f"faithful, K = 3, concentration 0.01, seed {seed}: three hold rows {three['probability']:.2f} ± "
-            f"{three['standard_error']:.2f}; {bg.log_evidence(tree, seed=seed)}"
-        )
+    for sampler, n_seeds in (("auto", 4), ("nutpie", 3)):
+        for seed in range(n_seeds):
+            began = time.perf_counter()
+            tree = bg.sample(X, 3, priors=bg.Priors(concentration=0.01), sampler=sampler, seed=seed)
+            seconds = time.perf_counter() - began
+            three = bg.occupied_components(tree).loc[3]
+            print(
+                f"faithful, K = 3, concentration 0.01, sampler {sampler}, seed {seed}: three hold rows "
+                f"{three['probability']:.3f} ± {three['standard_error']:.3f}; {bg.log_evidence(tree, seed=seed)}; {seconds:.0f} s"
+            )
 
 
 if __name__ == "__main__":
@@ -69,4 +73,4 @@ if __name__ == "__main__":
     places("crabs", 4)
     starts_that_lead_to_the_best("crabs", 2)
     laplace_of_empty_components("crabs", 4)
-    seldom_visited()
+    sparse()
