@@ -76,7 +76,8 @@ def _on_regions(tree: xr.DataTree) -> list[str]:
     if N_OCCUPIED in table:
         numbers = table[N_OCCUPIED].tolist()
         if len(numbers) == 1:
-            return [f"In next to all of the posterior {numbers[0]} of the components hold rows; it was sampled as such."]
+            so_far = "of what was sampled before the interruption" if tree.attrs.get("interrupted", 0) else "of the posterior"
+            return [f"In next to all {so_far} the number of components that hold rows is {numbers[0]}."]
         parts = _joined([str(k) for k in numbers])
         return [
             f"By how many components hold rows the posterior is a sum of {len(numbers)} parts: {parts} of them do in "

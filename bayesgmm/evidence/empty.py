@@ -19,8 +19,15 @@ from bayesgmm.posterior.occupied import log_empty, occupied_by_draw
 Array = NDArray[np.float64]
 
 STEP = 1e-4
+LOOSER = 0.5
+"""Concentration under which parts of a sparse posterior are sampled: a larger one leaves few small components among the draws, a
+smaller one makes chains stay where components are empty."""
+
 LEAST_RATIO = 1e-300
 """Smallest weight of an empty component relative to all occupied ones: much below it floating point ends."""
+
+LEAST_DIAGONAL = 1e-5
+"""Smallest diagonal of the Cholesky factor of an empty component's correlations, for the same reason."""
 
 QUANTILES = np.array([0.1587, 0.5, 0.8413])
 """One standard deviation of a normal distribution below its middle, the middle, and one above."""
@@ -70,45 +77,51 @@ def with_empty(target: Target, smaller: Target, mapped: MappedMode) -> MappedMod
     return MappedMode(mode, target.mixture_at(u), origin, log_mass, mapped.n_starts, n_components - n_occupied)
 
 
-def uniform_target(target: Target, n_components: int) -> Target:
-    """The posterior of the same data and so many components, with weights uniform a priori and the other priors the same."""
+def looser_target(target: Target, n_components: int) -> Target:
+    """The posterior of the same data and so many components, with the concentration LOOSER and the other priors the same."""
     priors = target.priors
     structure = structure_of(priors.structure.family, n_components, priors.structure.n_features)
-    return replace(target, priors=replace(priors, structure=structure, concentration=np.ones(n_components)))
+    return replace(target, priors=replace(priors, structure=structure, concentration=np.full(n_components, LOOSER)))
 
 
-def log_ratios(target: Target, uniform: Target, u: Array) -> Array:
+def log_ratios(target: Target, looser: Target, u: Array) -> Array:
     r"""ln of what the posterior of k components is multiplied by, in all, for that of K of which exactly k hold rows.
 
-    At coordinates u (S, P) of the `uniform_target` of k components; shape (S,). In all of the C(K, k) sets of k components, with
-    weights Dirichlet(a),
+    At coordinates u (S, P) of the `looser_target` of k components; shape (S,). In all of the C(K, k) sets of k components, with
+    weights Dirichlet(a), and Dirichlet(b) among the k, whose densities are D_a and D_b,
 
-        C(K, k) P(the other K - k are empty) Gamma(k a) / (Gamma(a)^k Gamma(k)) \prod_j w_j^(a - 1) P(all k hold rows | u, X):
+        C(K, k) P(the other K - k are empty) D_a(w) / D_b(w) P(all k hold rows | u, X):
 
-    a component that holds no row follows its prior and does not touch the others. The factor is of the order of w^a where a
-    weight w vanishes: bounded, however small a.
+    a component that holds no row follows its prior and does not touch the others. Where a weight w vanishes the factor is of the
+    order of w^(a - b + 1): bounded, however small a.
     """
-    n_components, n_occupied = target.structure.n_components, uniform.structure.n_components
+    n_components, n_occupied = target.structure.n_components, looser.structure.n_components
     concentration, n_samples = float(target.priors.concentration[0]), len(target.X)
-    parameters = constrain(u, uniform.structure)
-    recorded = covariances(parameters, uniform.structure) + np.diag(target.resolution**2 / 12)
+    known = float(looser.priors.concentration[0])
+    parameters = constrain(u, looser.structure)
+    recorded = covariances(parameters, looser.structure) + np.diag(target.resolution**2 / 12)
     sums = subsets_of_draws(target.X, parameters.weights, parameters.means, np.linalg.cholesky(recorded))
     all_occupied = np.maximum(occupied_by_draw(sums)[:, -1], 0.0)
-    normaliser = lgamma(n_occupied * concentration) - n_occupied * lgamma(concentration) - lgamma(n_occupied)
+    normaliser = _log_beta(n_occupied, known) - _log_beta(n_occupied, concentration)
     constant = _log_choices(n_components, n_occupied) + log_empty(n_components, n_occupied, n_samples, concentration) + normaliser
     with np.errstate(divide="ignore"):
-        return constant + (concentration - 1.0) * np.log(parameters.weights).sum(axis=1) + np.log(all_occupied)
+        return constant + (concentration - known) * np.log(parameters.weights).sum(axis=1) + np.log(all_occupied)
 
 
-def beside_empty(target: Target, uniform: Target, u: Array, rng: np.random.Generator) -> Array:
+def _log_beta(n_components: int, concentration: float) -> float:
+    """ln of the integral of prod_k w_k^(a - 1) over the simplex."""
+    return n_components * lgamma(concentration) - lgamma(n_components * concentration)
+
+
+def beside_empty(target: Target, looser: Target, u: Array, rng: np.random.Generator) -> Array:
     """Draws (S, P) of the larger posterior: those of k components that hold all rows, u, and the others drawn given that.
 
     The weights of all occupied components together and of each empty one are Dirichlet(N + k a, a, ..., a), as independent gamma
     variates over their sum; weights below LEAST_RATIO are given that. The empty components follow their prior.
     """
-    structure, n_occupied = target.structure, uniform.structure.n_components
+    structure, n_occupied = target.structure, looser.structure.n_components
     concentration, n_draws = float(target.priors.concentration[0]), len(u)
-    known, drawn = constrain(u, uniform.structure), target.priors.draw(rng, n_draws)
+    known, drawn = constrain(u, looser.structure), target.priors.draw(rng, n_draws)
     n_empty = structure.n_components - n_occupied
     log_gamma = np.log(rng.gamma(concentration + 1.0, size=(n_draws, n_empty))) - rng.exponential(
         1.0 / concentration, size=(n_draws, n_empty)
@@ -120,13 +133,14 @@ def beside_empty(target: Target, uniform: Target, u: Array, rng: np.random.Gener
     def beside(of_occupied: Array, of_all: Array) -> Array:
         return np.concatenate([of_occupied, of_all[:, n_occupied:]], axis=1)
 
+    trils = drawn.correlation_trils
+    if structure.axes == "correlations":
+        trils = np.where(np.eye(structure.n_features) > 0, np.maximum(trils, LEAST_DIAGONAL), trils)
     parameters = known._replace(
         weights=weights / weights.sum(axis=1, keepdims=True),
         means=beside(known.means, drawn.means),
         scales=beside(known.scales, drawn.scales) if structure.cluster_scales else known.scales,
-        correlation_trils=(
-            beside(known.correlation_trils, drawn.correlation_trils) if structure.own_axes else known.correlation_trils
-        ),
+        correlation_trils=(beside(known.correlation_trils, trils) if structure.own_axes else known.correlation_trils),
     )
     return unconstrain(parameters, structure)
 

@@ -163,7 +163,8 @@ def _of_regions(tree: xr.DataTree) -> list[str]:
         distinct = len(np.unique(draws, axis=0))
         what = f"region {number}"
         if N_OCCUPIED in table:
-            what = f"those in which {int(table[N_OCCUPIED].values[number])} components hold rows"
+            n_occupied = int(table[N_OCCUPIED].values[number])
+            what = f"the part in which {n_occupied} component{'s hold' if n_occupied > 1 else ' holds'} rows"
         if not distinct and share >= NEGLIGIBLE:
             out.append(f"{what} has {share:.1%} of the posterior and no draws: sample again, or longer")
         elif distinct < (1 - (UNEVEN if of_strata else REPEATED)) * len(draws):

@@ -40,13 +40,14 @@ LOST = 0.5
 class Region:
     """Modes (places in the atlas) between which chains travel, what is known of its mass, and draws u (n, P) of it.
 
-    Or modes with as many components that hold rows, `n_occupied`.
+    Or modes with as many components that hold rows, `n_occupied`; the mass is then from `n_made` draws, of which u are resampled.
     """
 
     modes: tuple[int, ...]
     evidence: Estimate
     u: Array
     n_occupied: int | None = None
+    n_made: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,7 +66,7 @@ def extend(
     dataset = Dataset(target.X, tuple(str(column) for column in posterior["feature"].values))
     specification = Specification(dataset, em_of(tree), target)
     if exploration.regions[0].n_occupied is not None:
-        before = {piece.region.n_occupied or 0: piece for piece in _pieces(tree, target, exploration).values()}
+        before = _strata(tree, target, exploration)
         whole = extend_strata(specification, exploration, before, settings, n_chains, rng, progress)
         longer = posterior_tree(specification, whole, {})
     elif len(exploration.regions) > 1:
@@ -93,6 +93,16 @@ def _of_regions(
     explored = replace(exploration, regions=tuple(replace(region, u=none) for region in exploration.regions))
     n_chains = tree["posterior_raw"].sizes["chain"]
     return sample_whole(target, explored, run, settings, n_chains, rng, _pieces(tree, target, exploration))
+
+
+def _strata(tree: xr.DataTree, target: Target, exploration: Exploration) -> dict[int, tuple[Piece, int]]:
+    """The tree's draws of each stratum, by number of components that hold rows, and how many draws were made for it."""
+    pieces, made = _pieces(tree, target, exploration), tree["regions"].to_dataset()["n_draws"].values.tolist()
+    nothing = np.zeros((0, target.structure.n_coordinates))
+    return {
+        region.n_occupied or 0: (pieces.get(i, Piece(region, nothing, {}, (), 0.0)), made[i])
+        for i, region in enumerate(exploration.regions)
+    }
 
 
 def _pieces(tree: xr.DataTree, target: Target, exploration: Exploration) -> dict[int, Piece]:

@@ -1,7 +1,7 @@
 """Sparse mixtures, stratum by stratum: by how many components hold rows, since chains seldom go from one number to another."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
 from typing import NamedTuple
@@ -16,12 +16,11 @@ from bayesgmm.errors import FitError, SamplingError
 from bayesgmm.evidence.atlas import Atlas, MappedMode, atlas_of
 from bayesgmm.evidence.bridge import Estimate
 from bayesgmm.evidence.chart import Optima, charted, charted_from, fit_whole, make_atlas, optima_of
-from bayesgmm.evidence.empty import beside_empty, extensible, log_ratios, uniform_target, with_empty
+from bayesgmm.evidence.empty import beside_empty, extensible, log_ratios, looser_target, with_empty
 from bayesgmm.evidence.regions import locator_of, mass_of
 from bayesgmm.model.specification import Specification
 from bayesgmm.model.target import Target
-from bayesgmm.posterior.occupied import MOST_COMPONENTS
-from bayesgmm.posterior.regions import UNMEASURED, UNSAMPLED
+from bayesgmm.posterior.regions import UNMEASURED
 from bayesgmm.posterior.schema import SAMPLE_DIMS
 from bayesgmm.sampling.chains import run_own_density
 from bayesgmm.sampling.combine import Piece, Whole, joined_pieces, put_together, sample_whole, whole_numbers
@@ -33,33 +32,60 @@ Array = NDArray[np.float64]
 SPARSE = 0.5
 """Concentration of the weights below which components are mostly empty or not, and seldom on the way."""
 
+MOST_OCCUPIED = 12
+"""Components for which the sums over all sets of them are quick."""
+
+HOPELESS = 20.0
+"""Nats below the best stratum at which one is not looked at: estimates from modes are off by seven where components overlap."""
+
 FEWEST_IN_STRATUM = 250
 """Draws of each chain made in a stratum at first, however small its share."""
 
 SPARE = 1.2
-"""Draws made in a stratum that has too few, relative to those that it lacks."""
+"""Draws made in a stratum, relative to those that its share asks for; draws that are resampled are worth fewer."""
 
-MOST = 4.0
-"""Draws made at most in it, relative to those of the whole."""
+FEWEST_MORE, MOST = 50, 4.0
+"""Draws of each chain added to a stratum that has too few, and at most, relative to those of the whole."""
+
+ROUNDS = 2
+"""Of adding draws where they are worth fewer than the share asks for."""
+
+NOTABLE = 0.1
+"""Part of a stratum's mass, or of the draws that it needs, which is not to be without a measure."""
 
 
 class Explored(NamedTuple):
-    """What is known before sampling a stratum: the posterior of so many components with uniform weights, and its regions."""
+    """What is known before sampling a stratum: the posterior of so many components under a looser prior, and its regions."""
 
-    uniform: Target
+    looser: Target
     exploration: Exploration
 
 
 class Stratum(NamedTuple):
-    """Draws (n, P) of the whole posterior in which so many components hold rows, how many they are worth, and their mass."""
+    """Draws of the whole posterior in which so many components hold rows, and the mass of these.
 
-    explored: Explored
+    How many draws were `made` for it, and how many independent ones those of the piece are worth.
+    """
+
+    explored: Explored | None
     piece: Piece
+    made: int
     effective: float
 
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is sampled, EM's optima of each number of components (none where every start collapsed), and how to sample."""
+
+    specification: Specification
+    optima: Optima
+    settings: NutsSettings
+    n_chains: int
+    progress: bool | None
+
     @property
-    def n_occupied(self) -> int:
-        return self.explored.uniform.structure.n_components
+    def target(self) -> Target:
+        return self.specification.target
 
 
 def is_sparse(target: Target) -> bool:
@@ -69,7 +95,7 @@ def is_sparse(target: Target) -> bool:
     """
     priors = target.priors
     return bool(
-        1 < target.structure.n_components <= MOST_COMPONENTS
+        1 < target.structure.n_components <= MOST_OCCUPIED
         and extensible(target)
         and priors.concentration[0] < SPARSE
         and priors.scale_prior != "hierarchical_gamma"
@@ -81,107 +107,108 @@ def sample_strata(
 ) -> Whole:
     """The posterior as the sum of its strata, each a region: exactly k of the K components hold rows, k = 1, ..., K.
 
-    The draws of a stratum are those of k components with uniform weights, resampled by what exact sums over allocations say of
-    them, with empty components beside them (`log_ratios`, `beside_empty`); its mass is that of the k components times the mean of
-    these ratios. Strata that the atlas gives next to nothing are not sampled.
+    The draws of a stratum are those of k components under a looser prior of their weights, resampled by what exact sums over
+    allocations say of them, with empty components beside them (`log_ratios`, `beside_empty`); its mass is that of the k
+    components times the mean of these ratios. From the best one by the atlas strata are sampled on either side, until one has
+    less than 0.03%, which is left out.
     """
-    target = specification.target
-    optima = _optima(specification, rng)
-    found = charted_from(target, optima) if optima else charted(target, None, rng)
+    job = _job(specification, settings, n_chains, rng, progress)
+    found = charted_from(job.target, job.optima) if job.optima else charted(job.target, None, rng)
     atlas = atlas_of(found, symmetric=True)
-    homes = [
-        _n_occupied(target, [mapped for mapped in found if atlas.place_of(mapped.params) == i]) for i in range(len(atlas.modes))
-    ]
-    numbers = _worthwhile(target, found, settings.draws)
-    strata = _run_all(specification, optima, numbers, settings, n_chains, rng, progress)
-    return _put_together(target, atlas, homes, strata, {}, settings.draws, n_chains, rng)
+    homes = [_n_occupied(job.target, mapped, found) for mapped in atlas.modes]
+    return _whole(job, atlas, homes, found, {}, settings.draws, rng)
 
 
 def extend_strata(
     specification: Specification,
     exploration: Exploration,
-    before: Mapping[int, Piece],
+    before: Mapping[int, tuple[Piece, int]],
     settings: NutsSettings,
     n_chains: int,
     rng: np.random.Generator,
     progress: bool | None,
 ) -> Whole:
-    """More draws of every stratum that has some, put together with those made before, which are given by number of components.
+    """More draws of the strata that matter, put together with those made before.
 
-    settings.draws counts the new draws of each chain; the whole has as many more as it had.
+    These are given, and how many draws were made for each, by number of components; settings.draws counts the new draws of
+    each chain, and the whole has as many more as it had. Strata that were not reached before are, now.
     """
-    homes = np.full(len(exploration.atlas.modes), UNSAMPLED)
-    numbers: dict[int, int] = {}
-    for region, share in zip(exploration.regions, exploration.shares, strict=True):
-        if region.n_occupied is not None:
-            homes[list(region.modes)] = region.n_occupied
-            numbers |= {region.n_occupied: _first_draws(share, settings.draws)} if region.n_occupied in before else {}
-    strata = _run_all(specification, _optima(specification, rng), numbers, settings, n_chains, rng, progress)
-    n_draws = settings.draws + sum(len(piece.u) for piece in before.values()) // n_chains
-    return _put_together(specification.target, exploration.atlas, homes.tolist(), strata, before, n_draws, n_chains, rng)
+    job = _job(specification, settings, n_chains, rng, progress)
+    modes = exploration.atlas.modes
+    homes = [job.target.structure.n_components - mapped.n_empty for mapped in modes]
+    for region in exploration.regions:
+        for place in region.modes:
+            homes[place] = region.n_occupied or homes[place]
+    known = {k: Stratum(None, piece, made, float(len(piece.u))) for k, (piece, made) in before.items()}
+    n_draws = settings.draws + sum(len(piece.u) for piece, _ in before.values()) // n_chains
+    return _whole(job, exploration.atlas, homes, list(modes), known, n_draws, rng)
 
 
-def _optima(specification: Specification, rng: np.random.Generator) -> Optima:
-    return {} if specification.em is None else optima_of(specification.target, specification.em, rng)
+def _job(
+    specification: Specification, settings: NutsSettings, n_chains: int, rng: np.random.Generator, progress: bool | None
+) -> Job:
+    optima = {} if specification.em is None else optima_of(specification.target, specification.em, rng)
+    return Job(specification, optima, settings, n_chains, progress)
 
 
-def _put_together(
-    target: Target,
+def _whole(
+    job: Job,
     atlas: Atlas,
     homes: list[int],
-    made: tuple[list[Stratum], bool],
-    before: Mapping[int, Piece],
+    found: list[MappedMode],
+    before: Mapping[int, Stratum],
     n_draws: int,
-    n_chains: int,
     rng: np.random.Generator,
 ) -> Whole:
-    """The whole from strata, by which modes are at home in which of them; `made` says whether they were interrupted."""
-    strata, interrupted = made
-    pieces = dict(before)
-    for stratum in strata:
-        known = [pieces[stratum.n_occupied]] if stratum.n_occupied in pieces else []
-        pieces[stratum.n_occupied] = _pooled([*known, stratum.piece])
-        if stratum.n_occupied not in homes:
-            atlas, homes = atlas.with_mode(_leading(target, stratum)), [*homes, stratum.n_occupied]
-    if not pieces:
+    """The whole, of n_draws in each chain, from strata; `homes` says to which of them each mode belongs."""
+    target = job.target
+    reached, interrupted = _run_all(job, _estimates(job, found), before, n_draws, rng)
+    strata = _that_matter(reached)
+    if not any(len(stratum.piece.u) for stratum in strata.values()):
         if interrupted:
             raise KeyboardInterrupt
         raise SamplingError("no number of components was found that could hold all rows: sample again, or with other priors")
-    largest_first = sorted(pieces.items(), key=lambda item: -item[1].region.evidence.log_value)
-    numbered = {
-        number: piece._replace(region=replace(piece.region, modes=tuple(np.flatnonzero(np.array(homes) == k).tolist())))
-        for number, (k, piece) in enumerate(largest_first)
-    }
-    exploration = Exploration(atlas, locator_of(target, atlas), tuple(piece.region for piece in numbered.values()))
-    raw, region_of_draws = put_together(numbered, n_draws, n_chains, interrupted, rng)
+    for k, stratum in strata.items():
+        if k not in homes and stratum.explored is not None:
+            atlas, homes = atlas.with_mode(_leading(target, k, stratum)), [*homes, k]
+    order = sorted(strata, key=lambda k: -strata[k].piece.region.evidence.log_value)
+    pieces = [
+        stratum.piece._replace(region=replace(stratum.piece.region, modes=_places(homes, k), n_made=stratum.made))
+        for k, stratum in ((k, strata[k]) for k in order)
+    ]
+    exploration = Exploration(atlas, locator_of(target, atlas), tuple(piece.region for piece in pieces))
+    numbered = {number: piece for number, piece in enumerate(pieces) if len(piece.u)}
+    raw, region_of_draws = put_together(numbered, n_draws, job.n_chains, interrupted, rng)
     heights = target.log_densities(raw.u.reshape(-1, raw.u.shape[2])).reshape(raw.u.shape[:2])
     raw = replace(raw, statistics=raw.statistics.assign(lp=(SAMPLE_DIMS, heights)))
-    return Whole(raw, exploration, region_of_draws, (exploration.regions[0].modes[0],) * n_chains)
+    return Whole(raw, exploration, region_of_draws, (exploration.regions[0].modes[0],) * job.n_chains)
+
+
+def _that_matter(strata: dict[int, Stratum]) -> dict[int, Stratum]:
+    """Those with a share of the mass of all that is worth telling."""
+    if not strata:
+        return strata
+    shares = shares_of([stratum.piece.region for stratum in strata.values()])
+    return {k: stratum for (k, stratum), share in zip(strata.items(), shares, strict=True) if share >= MATTERS}
+
+
+def _places(homes: list[int], k: int) -> tuple[int, ...]:
+    return tuple(place for place, home in enumerate(homes) if home == k)
 
 
 def _run_all(
-    specification: Specification,
-    optima: Optima,
-    numbers: Mapping[int, int],
-    settings: NutsSettings,
-    n_chains: int,
-    rng: np.random.Generator,
-    progress: bool | None,
-) -> tuple[list[Stratum], bool]:
-    """The strata of these numbers of components, by so many draws of each chain at first, and whether they were interrupted."""
-    target, strata = specification.target, list[Stratum]()
+    job: Job, estimates: Mapping[int, float], before: Mapping[int, Stratum], n_draws: int, rng: np.random.Generator
+) -> tuple[dict[int, Stratum], bool]:
+    """The strata by number of components, and whether sampling was interrupted: those that were reached are kept."""
+    strata = dict(before)
+    masses = {k: stratum.piece.region.evidence.log_value for k, stratum in before.items()}
     try:
-        for n_occupied, n_draws in numbers.items():
-            explored = _explored(specification, optima, n_occupied, settings, rng, progress)
-            run = replace(settings, draws=n_draws)
-            stratum, interrupted = _sampled(target, explored, run, n_chains, rng, progress)
-            strata += [stratum] if stratum is not None else []
-            if interrupted:
-                return strata, True
-        for i, n_more in _lacking(strata, settings.draws, n_chains):
-            run = replace(settings, draws=n_more)
-            more, interrupted = _sampled(target, strata[i].explored, run, n_chains, rng, progress)
-            strata[i] = _both(strata[i], more) if more is not None else strata[i]
+        for k, n_more in _tasks(job, estimates, strata, masses, n_draws):
+            explored = strata[k].explored if k in strata else None
+            made, interrupted = _sampled(job, explored or _explored(job, k, rng), n_more, rng)
+            if made is not None:
+                strata[k] = _pooled(strata[k], made) if k in strata else made
+            masses[k] = strata[k].piece.region.evidence.log_value if k in strata else -np.inf
             if interrupted:
                 return strata, True
     except KeyboardInterrupt:
@@ -189,121 +216,158 @@ def _run_all(
     return strata, False
 
 
-def _n_occupied(target: Target, same: list[MappedMode]) -> int:
-    return target.structure.n_components - max(same, key=lambda mapped: mapped.log_mass).n_empty
+def _tasks(
+    job: Job, estimates: Mapping[int, float], strata: Mapping[int, Stratum], masses: Mapping[int, float], n_draws: int
+) -> Iterator[tuple[int, int]]:
+    """Numbers of components and of draws to make next, by what is known of the strata when asked."""
+    wanted, most = job.settings.draws, max(estimates.values(), default=0.0)
+    if masses:
+        shares = softmax(list(masses.values())).tolist()
+        yield from [(k, _first_draws(share, wanted)) for k, share in zip(masses, shares, strict=True) if share >= MATTERS]
+    while (beside := _next(job, estimates, masses)) is not None:
+        yield beside, _first_draws(float(np.exp(min(estimates.get(beside, most) - most, 0.0))), wanted)
+    for _ in range(ROUNDS):
+        for k, n_more in _lacking(strata, n_draws, job.n_chains).items():
+            yield k, min(n_more, ceil(MOST * wanted))
 
 
-def _leading(target: Target, stratum: Stratum) -> MappedMode:
-    """The leading mode of a stratum of which the atlas has none."""
-    mapped = stratum.explored.exploration.atlas.modes[0]
-    if stratum.n_occupied < target.structure.n_components:
-        mapped = with_empty(target, stratum.explored.uniform, mapped)
-    return replace(mapped, log_mass=stratum.piece.region.evidence.log_value)
+def _estimates(job: Job, found: list[MappedMode]) -> dict[int, float]:
+    """ln mass of each stratum of which there are modes, as these say; -inf where EM gave fewer components up as hopeless."""
+    n_components, out = job.target.structure.n_components, dict[int, float]()
+    for k in range(1, n_components + 1):
+        modes = atlas_of([mapped for mapped in found if n_components - mapped.n_empty == k], symmetric=True).modes
+        if modes:
+            out[k] = float(logsumexp([mapped.log_mass for mapped in modes]))
+        elif job.optima and k < min(job.optima):
+            out[k] = -np.inf
+    return out
 
 
-def _worthwhile(target: Target, found: list[MappedMode], n_draws: int) -> dict[int, int]:
-    """Numbers of occupied components, the largest masses first, and how many draws of each chain to make at first.
-
-    Those that modes give a share that matters, or of which there is no mode.
-    """
-    n_components = target.structure.n_components
-    numbers = range(1, n_components + 1)
-    masses = np.array([_log_mass(found, n_components - k) for k in numbers])
-    shares = softmax(masses)
-    wanted = [i for i in np.argsort(-masses, kind="stable") if shares[i] >= MATTERS or masses[i] == -np.inf]
-    return {numbers[i]: _first_draws(shares[i] if masses[i] > -np.inf else 1.0, n_draws) for i in wanted}
+def _next(job: Job, estimates: Mapping[int, float], masses: Mapping[int, float]) -> int | None:
+    """The stratum to sample next: the best by its estimate, then one beside those that are known while these are not small."""
+    n_components = job.target.structure.n_components
+    if not masses:
+        return max(estimates, key=lambda k: estimates[k]) if estimates else n_components
+    total, highest = float(logsumexp(list(masses.values()))), max(estimates.values(), default=0.0)
+    for end, beside in ((max(masses), max(masses) + 1), (min(masses), min(masses) - 1)):
+        matters = masses[end] == max(masses.values()) or masses[end] - total > np.log(MATTERS)
+        if 1 <= beside <= n_components and matters and estimates.get(beside, highest) > highest - HOPELESS:
+            return beside
+    return None
 
 
 def _first_draws(share: float, n_draws: int) -> int:
-    return int(np.clip(ceil(SPARE * share * n_draws), min(FEWEST_IN_STRATUM, n_draws), n_draws))
+    """Draws of each chain for a stratum with this share of a whole of n_draws."""
+    return max(ceil(SPARE * share * n_draws), min(FEWEST_IN_STRATUM, n_draws))
 
 
-def _log_mass(found: list[MappedMode], n_empty: int) -> float:
-    masses = [mapped.log_mass for mapped in found if mapped.n_empty == n_empty]
-    return float(logsumexp(masses)) if masses else -np.inf
+def _lacking(strata: Mapping[int, Stratum], n_draws: int, n_chains: int) -> dict[int, int]:
+    """Strata whose draws are worth fewer than their share asks for, and how many draws of each chain to add."""
+    counts = whole_numbers(shares_of([stratum.piece.region for stratum in strata.values()]), n_draws)
+    out = {}
+    for (k, stratum), count in zip(strata.items(), counts, strict=True):
+        lacking = n_chains * count / max(stratum.effective, 1.0) - 1
+        if lacking > NOTABLE:
+            per_worth = len(stratum.piece.u) / max(stratum.effective, 1.0)
+            out[k] = max(ceil(SPARE * lacking * stratum.effective * per_worth / n_chains), FEWEST_MORE)
+    return out
 
 
-def _explored(
-    specification: Specification,
-    optima: Optima,
-    n_occupied: int,
-    settings: NutsSettings,
-    rng: np.random.Generator,
-    progress: bool | None,
-) -> Explored:
-    uniform = uniform_target(specification.target, n_occupied)
-    if n_occupied in optima:
-        found = charted_from(uniform, {size: best for size, best in optima.items() if size <= n_occupied})
+def _n_occupied(target: Target, mode: MappedMode, found: list[MappedMode]) -> int:
+    """The number of components that hold rows in a mode: as in the heaviest of those that are the same."""
+    alone = Atlas((mode,), symmetric=True)
+    same = [mode, *(mapped for mapped in found if alone.place_of(mapped.params) is not None)]
+    return target.structure.n_components - max(same[::-1], key=lambda mapped: mapped.log_mass).n_empty
+
+
+def _leading(target: Target, n_occupied: int, stratum: Stratum) -> MappedMode:
+    """The leading mode of a stratum of which the atlas has none."""
+    assert stratum.explored is not None
+    mapped = stratum.explored.exploration.atlas.modes[0]
+    if n_occupied < target.structure.n_components:
+        mapped = with_empty(target, stratum.explored.looser, mapped)
+    mode = replace(mapped.mode, log_density=target.log_density(mapped.mode.u)[0])
+    return replace(mapped, mode=mode, log_mass=stratum.piece.region.evidence.log_value)
+
+
+def _explored(job: Job, n_occupied: int, rng: np.random.Generator) -> Explored:
+    looser = looser_target(job.target, n_occupied)
+    if n_occupied in job.optima:
+        found = charted_from(looser, {size: best for size, best in job.optima.items() if size <= n_occupied})
         atlas = atlas_of(found, symmetric=True)
     else:
-        atlas = make_atlas(uniform, _fit_or_none(specification, n_occupied, rng, progress), rng)
-    return Explored(uniform, explore(uniform, atlas, rng, settings.cores, progress))
+        atlas = make_atlas(looser, _fit_or_none(job, n_occupied, rng), rng)
+    return Explored(looser, explore(looser, atlas, rng, job.settings.cores, job.progress))
 
 
-def _fit_or_none(
-    specification: Specification, n_occupied: int, rng: np.random.Generator, progress: bool | None
-) -> EMResult | None:
-    family, steps = specification.target.structure.family, specification.target.resolution
+def _fit_or_none(job: Job, n_occupied: int, rng: np.random.Generator) -> EMResult | None:
+    settings = {"covariance": job.target.structure.family, "resolution": job.target.resolution, "progress": job.progress}
     try:
-        return fit_whole(specification.dataset, n_occupied, covariance=family, resolution=steps, seed=rng, progress=progress)
+        return fit_whole(job.specification.dataset, n_occupied, seed=rng, **settings)
     except FitError:
         return None
 
 
-def _sampled(
-    target: Target,
-    explored: Explored,
-    settings: NutsSettings,
-    n_chains: int,
-    rng: np.random.Generator,
-    progress: bool | None,
-) -> tuple[Stratum | None, bool]:
-    """The stratum by draws of its own chains, None if none of them is of it, and whether they were interrupted."""
-    uniform, exploration = explored
-    n_occupied = uniform.structure.n_components
+def _sampled(job: Job, explored: Explored, n_draws: int, rng: np.random.Generator) -> tuple[Stratum | None, bool]:
+    """The stratum by so many draws of each chain, None if none of them is of it, and whether they were interrupted."""
+    looser, exploration = explored
+    n_occupied = looser.structure.n_components
     what = f"{n_occupied} component{'s' if n_occupied > 1 else ''}, chain"
-    run = partial(run_own_density, uniform, exploration.atlas, progress=progress, what=what)
-    whole = sample_whole(uniform, exploration, run, settings, n_chains, rng)
+    run = partial(run_own_density, looser, exploration.atlas, progress=job.progress, what=what)
+    whole = sample_whole(looser, exploration, run, replace(job.settings, draws=n_draws), job.n_chains, rng)
     u = whole.raw.u.reshape(-1, whole.raw.u.shape[2])
-    ratios = log_ratios(target, uniform, u)
+    ratios = log_ratios(job.target, looser, u)
     if not np.isfinite(ratios).any():
         return None, whole.raw.interrupted
-    evidence = _mass(uniform, whole, ratios.reshape(whole.raw.u.shape[:2]), rng)
+    evidence = _mass(job.target, looser, whole, ratios.reshape(whole.raw.u.shape[:2]), rng)
     weights = softmax(ratios)
     chosen = _systematic(weights, len(u), rng)
     statistics = {str(name): value.values.reshape(-1)[chosen] for name, value in whole.raw.statistics.items()}
-    joint = beside_empty(target, uniform, u[chosen], rng)
-    region = Region((), evidence, joint, n_occupied)
-    piece = Piece(region, joint, statistics, (), whole.raw.seconds)
-    return Stratum(explored, piece, float(1 / (weights**2).sum())), whole.raw.interrupted
+    joint = beside_empty(job.target, looser, u[chosen], rng)
+    piece = Piece(Region((), evidence, joint, n_occupied), joint, statistics, (), whole.raw.seconds)
+    return Stratum(explored, piece, len(u), float(1 / (weights**2).sum())), whole.raw.interrupted
 
 
-def _mass(uniform: Target, whole: Whole, ratios: Array, rng: np.random.Generator) -> Estimate:
-    """ln of the mass of a stratum: that of each region times the mean ratio (chain, draw) there, added."""
-    regions = whole.exploration.regions
+def _mass(target: Target, looser: Target, whole: Whole, ratios: Array, rng: np.random.Generator) -> Estimate:
+    """ln of the mass of a stratum: that of each region times the mean ratio (chain, draw) there, added.
+
+    NaN is the standard error where a notable part could not be measured.
+    """
+    regions, modes = whole.exploration.regions, whole.exploration.atlas.modes
     terms = []
     for number, region in enumerate(regions):
-        inside = whole.region == number
-        if not inside.any():
+        evidence, inside = region.evidence, whole.region == number
+        there = ratios[inside].reshape(len(ratios), -1) if inside.any() else log_ratios(target, looser, region.u)[None]
+        if not there.size or there.max() == -np.inf:
             continue
-        evidence = region.evidence
+        u = whole.raw.u.reshape(-1, whole.raw.u.shape[2])
         if len(regions) == 1:
-            size = whole.raw.u.shape[2]
-            leading = whole.exploration.atlas.modes[region.modes[0]].params
-            evidence = mass_of(uniform, whole.raw.u.reshape(-1, size), leading, rng)
+            enough = len(u) >= 4 * u.shape[1]
+            evidence = mass_of(looser, u, modes[region.modes[0]].params, rng) if enough else Estimate(np.nan, np.inf)
         if not np.isfinite(evidence.standard_error):
-            masses = [whole.exploration.atlas.modes[place].log_mass for place in region.modes]
-            evidence = Estimate(float(logsumexp(masses)), UNMEASURED)
-        there = ratios[inside].reshape(len(ratios), -1)
-        highest = there.max()
-        if highest == -np.inf:
-            continue
-        values = np.exp(there - highest)
-        moving = np.ptp(values) > 0 and values.shape[1] >= FEWEST_DRAWS
-        error = float(azs.mcse(values, method="mean")) / values.mean() if moving else 0.0
-        terms.append((evidence.log_value + highest + np.log(values.mean()), np.hypot(evidence.standard_error, error)))
+            evidence = Estimate(float(logsumexp([modes[place].log_mass for place in region.modes])), np.nan)
+        values = np.exp(there - there.max())
+        log_mean = float(there.max() + np.log(values.mean()))
+        terms.append((evidence.log_value + log_mean, np.hypot(evidence.standard_error, _error(values) / values.mean())))
     log_values, errors = np.array(terms).T
-    return Estimate(float(logsumexp(log_values)), float(np.linalg.norm(softmax(log_values) * errors)))
+    return Estimate(float(logsumexp(log_values)), _error_of_sum(softmax(log_values), errors))
+
+
+def _error(values: Array) -> float:
+    """Standard error of the mean of (chain, draw) values."""
+    if np.ptp(values) == 0:
+        return 0.0
+    if values.shape[1] < FEWEST_DRAWS:
+        return float(values.std() / np.sqrt(values.size))
+    return float(azs.mcse(values, method="mean"))
+
+
+def _error_of_sum(shares: Array, errors: Array) -> float:
+    """Of the ln of a sum, whose terms have these shares and errors of their ln; NaN if notable ones could not be measured."""
+    unknown = np.isnan(errors)
+    if shares[unknown].sum() > NOTABLE:
+        return np.nan
+    return float(np.linalg.norm(shares * np.where(unknown, UNMEASURED, errors)))
 
 
 def _systematic(weights: Array, n_draws: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -313,31 +377,12 @@ def _systematic(weights: Array, n_draws: int, rng: np.random.Generator) -> NDArr
     return np.minimum(np.searchsorted(ends, points), len(weights) - 1)
 
 
-def _lacking(strata: list[Stratum], n_draws: int, n_chains: int) -> list[tuple[int, int]]:
-    """Strata that are worth fewer draws than their share asks for, and how many draws of each chain to add."""
-    counts = whole_numbers(shares_of([stratum.piece.region for stratum in strata]), n_draws)
-    out = []
-    for i, (stratum, count) in enumerate(zip(strata, counts, strict=True)):
-        lacking = n_chains * count / stratum.effective - 1
-        if lacking > 0:
-            more = SPARE * lacking * len(stratum.piece.u) / n_chains
-            out.append((i, ceil(np.clip(more, FEWEST_DRAWS, MOST * n_draws))))
-    return out
-
-
-def _both(one: Stratum, other: Stratum) -> Stratum:
-    return Stratum(one.explored, _pooled([one.piece, other.piece]), one.effective + other.effective)
-
-
-def _pooled(pieces: list[Piece]) -> Piece:
-    """The draws of all, and the mean of their masses, each counted by its draws."""
-    out = pieces[0]
-    for piece in pieces[1:]:
-        parts = np.array([len(out.u), len(piece.u)]) / (len(out.u) + len(piece.u))
-        values, errors = np.array([out.region.evidence, piece.region.evidence]).T
-        log_value = float(logsumexp(values, b=parts))
-        error = float(np.linalg.norm(parts * np.exp(values - log_value) * errors))
-        joined = joined_pieces(out, piece)
-        region = replace(piece.region, evidence=Estimate(log_value, error), u=joined.u)
-        out = joined._replace(region=region)
-    return out
+def _pooled(one: Stratum, other: Stratum) -> Stratum:
+    """The draws of both, and the mean of their masses, each counted by the draws that were made for it."""
+    parts = np.array([one.made, other.made]) / (one.made + other.made)
+    values, errors = np.array([one.piece.region.evidence, other.piece.region.evidence]).T
+    log_value = float(logsumexp(values, b=parts))
+    evidence = Estimate(log_value, _error_of_sum(parts * np.exp(values - log_value), errors))
+    piece = joined_pieces(one.piece, other.piece) if len(one.piece.u) else other.piece
+    piece = piece._replace(region=replace(other.piece.region, evidence=evidence, u=piece.u))
+    return Stratum(other.explored, piece, one.made + other.made, one.effective + other.effective)

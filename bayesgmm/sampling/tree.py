@@ -147,7 +147,7 @@ def _atlas_groups(target: Target, whole: Whole, posterior: xr.Dataset) -> dict[s
             "standard_error": ("region", errors),
             "share": ("region", whole.exploration.shares),
             "share_error": ("region", share_errors([region.evidence for region in regions])),
-            "n_draws": ("region", [len(region.u) for region in regions]),
+            "n_draws": ("region", [max(len(region.u), region.n_made) for region in regions]),
             "of_draw": (SAMPLE_DIMS, whole.region),
         },
         coords={"region": np.arange(len(regions)), **{dim: posterior[dim] for dim in SAMPLE_DIMS}},

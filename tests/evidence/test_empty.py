@@ -13,12 +13,13 @@ from bayesgmm.em.modes import same_optimum
 from bayesgmm.evidence.atlas import map_from
 from bayesgmm.evidence.empty import (
     LEAST_RATIO,
+    LOOSER,
     beside_empty,
     extensible,
     log_empty,
     log_ratios,
+    looser_target,
     smaller_target,
-    uniform_target,
     with_empty,
 )
 from bayesgmm.model.coordinates import constrain
@@ -181,24 +182,22 @@ def test_one_column():
 
 
 def sparse(X, family, n_components, n_occupied, concentration):
-    """The posterior of K components under a sparse prior, that of k with uniform weights, and points of the latter."""
+    """The posterior of K components under a sparse prior, that of k with a looser one, and points of the latter."""
     target = specify(X, n_components, family, bg.Priors(concentration=concentration), 0.1).target
-    uniform = uniform_target(target, n_occupied)
-    u = uniform.coordinates_of(
-        bg.fit_em(X if len(X) > 9 else IRIS[:, : X.shape[1]], n_occupied, covariance=family, seed=1).params
-    )
-    return target, uniform, u + 0.3 * np.random.default_rng(5).standard_normal((3000, len(u)))
+    looser = looser_target(target, n_occupied)
+    u = looser.coordinates_of(bg.fit_em(X if len(X) > 9 else IRIS[:, : X.shape[1]], n_occupied, covariance=family, seed=1).params)
+    return target, looser, u + 0.3 * np.random.default_rng(5).standard_normal((3000, len(u)))
 
 
 @pytest.mark.parametrize("n_occupied", [1, 2, 3])
 def test_ratios_by_all_allocations(n_occupied):
     """The probability that all k hold rows by enumeration; the two densities of the weights by SciPy; the empty ones' own."""
     X, concentration = IRIS[[0, 60, 120, 140], :2], 0.05
-    target, uniform, u = sparse(X, "VVV", 3, n_occupied, concentration)
-    ratios = log_ratios(target, uniform, u)
+    target, looser, u = sparse(X, "VVV", 3, n_occupied, concentration)
+    ratios = log_ratios(target, looser, u)
     likely = np.argsort(-ratios)[:500:100]  # the sums over sets lose what is below 1e-16
     for point, ratio in zip(u[likely], ratios[likely], strict=True):
-        mixture = uniform.mixture_at(point).recorded(target.resolution)
+        mixture = looser.mixture_at(point).recorded(target.resolution)
         densities = np.column_stack(
             [
                 w * stats.multivariate_normal(m, c).pdf(X)
@@ -212,8 +211,8 @@ def test_ratios_by_all_allocations(n_occupied):
         expected = np.log(all_hold) + log_empty(3, n_occupied, len(X), concentration) + np.log([3, 3, 1][n_occupied - 1])
         if n_occupied > 1:
             weights = mixture.weights / mixture.weights.sum()
-            of_sparse, of_uniform = (stats.dirichlet(np.full(n_occupied, a)).logpdf(weights) for a in (concentration, 1.0))
-            expected += of_sparse - of_uniform
+            of_sparse, of_looser = (stats.dirichlet(np.full(n_occupied, a)).logpdf(weights) for a in (concentration, LOOSER))
+            expected += of_sparse - of_looser
         assert ratio == pytest.approx(expected, abs=1e-12 / all_hold)
 
 
@@ -221,9 +220,9 @@ def test_ratios_by_all_allocations(n_occupied):
 def test_empty_components_are_drawn_beside_the_others(family):
     """Those that hold rows keep their parameters and relative weights; the others are draws of what is left of the prior."""
     X, concentration, n_occupied, n_components = IRIS[:, :3], 0.3, 2, 4
-    target, uniform, u = sparse(X, family, n_components, n_occupied, concentration)
-    known = constrain(u, uniform.structure)
-    found = constrain(beside_empty(target, uniform, u, np.random.default_rng(6)), target.structure)
+    target, looser, u = sparse(X, family, n_components, n_occupied, concentration)
+    known = constrain(u, looser.structure)
+    found = constrain(beside_empty(target, looser, u, np.random.default_rng(6)), target.structure)
     held = found.weights[:, :n_occupied].sum(axis=1)
     np.testing.assert_allclose(found.weights[:, :n_occupied] / held[:, None], known.weights, rtol=1e-9)
     np.testing.assert_allclose(found.means[:, :n_occupied], known.means, rtol=1e-9)
@@ -248,9 +247,18 @@ def test_empty_components_are_drawn_beside_the_others(family):
 
 
 def test_weights_of_nearly_nothing_stay_above_it():
-    target, uniform, u = sparse(IRIS[:, :1], "V", 3, 2, 1e-4)
-    found = beside_empty(target, uniform, u, np.random.default_rng(7))
+    target, looser, u = sparse(IRIS[:, :1], "V", 3, 2, 1e-4)
+    found = beside_empty(target, looser, u, np.random.default_rng(7))
     weights = constrain(found, target.structure).weights
     assert np.isfinite(found).all()
     assert weights.min() == pytest.approx(LEAST_RATIO, rel=1e-6)
     assert np.isfinite(target.log_densities(found)).all()
+
+
+def test_correlations_of_nearly_one_stay_below_it():
+    target = specify(IRIS[:, :3], 4, "VVV", bg.Priors(concentration=0.05, lkj_eta=0.02), 0.1).target
+    looser = looser_target(target, 2)
+    u = looser.coordinates_of(bg.fit_em(IRIS[:, :3], 2, seed=1).params)
+    found = beside_empty(target, looser, np.tile(u, (500, 1)), np.random.default_rng(8))
+    assert np.isfinite(found).all()
+    assert all(np.isfinite(target.mixture_at(point).scale_trils).all() for point in found[:50])

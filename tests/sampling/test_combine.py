@@ -295,6 +295,6 @@ def test_whole_numbers_are_within_one_of_their_shares(total):
     rng = np.random.default_rng(3)
     for _ in range(20):
         shares = rng.dirichlet(np.full(5, 0.5))
-        counts = combine._whole_numbers(shares, total)
+        counts = combine.whole_numbers(shares, total)
         assert counts.sum() == total
         assert (np.abs(counts - shares * total) < 1).all()
