@@ -122,8 +122,9 @@ def sample(
 
     Under a sparse prior, with a concentration below 0.5, components may be empty, and chains seldom go from one number of
     components that hold rows to another. Where components are independent a priori, "auto" then samples each number k = 1, ..., K
-    by itself: k components with uniform weights, whose draws are resampled by the ratio of the weights' densities times the
-    probability that all k hold rows (an exact sum over allocations), with empty components drawn beside them.
+    by itself: k components with Dirichlet(1/2) weights, whose draws are resampled by the ratio of the weights' densities times
+    the probability that all k hold rows (an exact sum over allocations), with empty components drawn beside them.
+    `sample_stats` are then those of the chains of k components, but for ``lp``.
     """
     specification = specify(X, em_or_n_components, covariance, priors, resolution)
     settings = nuts_settings(draws, tune, chains, cores, sampler, target_accept)

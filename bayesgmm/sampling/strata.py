@@ -36,7 +36,7 @@ MOST_OCCUPIED = 12
 """Components for which the sums over all sets of them are quick."""
 
 HOPELESS = 20.0
-"""Nats below the best stratum at which one is not looked at: estimates from modes are off by seven where components overlap."""
+"""Nats below the best stratum at which one is not looked at: estimates from modes are off by several where components overlap."""
 
 FEWEST_IN_STRATUM = 250
 """Draws of each chain made in a stratum at first, however small its share."""
