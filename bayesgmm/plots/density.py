@@ -32,7 +32,10 @@ MAX_FEATURES = 5
 
 @dataclass(frozen=True, eq=False)
 class EllipsePanel:
-    """Two features and every component's ellipse over them, as EM, the posterior mean and single draws have it."""
+    """Two features and every component's ellipse over them, as EM, the posterior mean and single draws have it.
+
+    NaN where a component holds less than one row: it then follows the prior, and is not drawn.
+    """
 
     features: tuple[int, int]
     em: Array  # (K, P, 2)
@@ -86,10 +89,14 @@ def density_data(comparison: Comparison, *, mass: float = 0.9, n_draws: int = 40
 def _ellipse_panels(comparison: Comparison, shown: NDArray[np.intp], mass: float, n_draws: int) -> tuple[EllipsePanel, ...]:
     params, tree = comparison.em.recorded_params, comparison.tree
     noise = np.diag(resolution_of(tree) ** 2 / 12)
-    mean_draws, covariance_draws = (spread_draws(tree, name, n_draws) for name in ("means", "covariances"))
+    mean_draws, covariance_draws, weight_draws = (
+        spread_draws(tree, name, n_draws) for name in ("means", "covariances", "weights")
+    )
     posterior = tree["posterior"]
     posterior_means = posterior["means"].mean(("chain", "draw")).transpose("cluster", "feature").values
     posterior_covariances = posterior["covariances"].mean(("chain", "draw")).transpose("cluster", "feature", "feature_bis").values
+    row = 1 / len(observed_matrix(tree))
+    empty_draws, empty = weight_draws < row, np.asarray(posterior["weights"].mean(("chain", "draw")).values) < row
     panels = []
     for i, j in combinations((int(feature) for feature in shown), 2):
         pair = [i, j]
@@ -97,14 +104,10 @@ def _ellipse_panels(comparison: Comparison, shown: NDArray[np.intp], mass: float
         def outline(means: Array, covariances: Array, pair: list[int] = pair) -> Array:
             return ellipses(means[..., pair], covariances[..., pair, :][..., pair], mass)
 
-        panels.append(
-            EllipsePanel(
-                features=(i, j),
-                em=outline(params.means, params.covariances),
-                mean=outline(posterior_means, posterior_covariances + noise),
-                draws=outline(mean_draws, covariance_draws + noise),
-            )
-        )
+        mean = outline(posterior_means, posterior_covariances + noise)
+        draws = outline(mean_draws, covariance_draws + noise)
+        mean[empty], draws[empty_draws] = np.nan, np.nan
+        panels.append(EllipsePanel(features=(i, j), em=outline(params.means, params.covariances), mean=mean, draws=draws))
     return tuple(panels)
 
 

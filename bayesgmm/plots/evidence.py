@@ -250,7 +250,7 @@ def _finish(strips: Axes, shares: Axes, data: EvidenceData, height: float) -> No
     shares.xaxis.set_major_locator(LogLocator(100))
     shares.xaxis.set_minor_locator(NullLocator())
     shares.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.6g}%" if share <= 1 else ""))
-    left_out = f"; {data.n_left_out} more modes hold {percentage(data.share_left_out)}" if data.n_left_out else ""
+    left_out = f"\n{data.n_left_out} more modes hold {percentage(data.share_left_out)}" if data.n_left_out else ""
     shares.set_xlabel(f"share of the posterior{left_out}")
     shares.tick_params(axis="y", left=False, labelleft=False)
     shares.spines["left"].set_visible(False)

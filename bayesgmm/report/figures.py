@@ -43,7 +43,8 @@ def report_figures(comparison: Comparison) -> dict[str, ReportFigure]:
             if one_feature
             else "Colour and shape give the posterior label. Each ellipse holds 90% of its component: dashed at EM's "
             "estimate, solid at the posterior mean, thin for 40 single posterior draws. Where the thin ones spread, the "
-            "data leave the component's place or shape open. A ring marks an observation that EM labels differently.",
+            "data leave the component's place or shape open. Components with less than one row are left out. A ring marks an "
+            "observation that EM labels differently.",
         ),
         (
             "forest",

@@ -23,6 +23,7 @@ from bayesgmm.plots.geometry import (
 )
 from bayesgmm.plots.memberships import CERTAIN, memberships_data, plot_memberships
 from bayesgmm.plots.predictive import plot_predictive, predictive_data
+from bayesgmm.posterior.schema import with_groups
 from tests.fake_comparison import make_comparison
 
 
@@ -103,6 +104,21 @@ def test_density_shows_the_data_its_labels_and_ellipses_around_the_means(compari
     posterior_means = comparison.tree["posterior"]["means"].mean(("chain", "draw")).values
     np.testing.assert_allclose(panel.mean[:, :-1].mean(axis=1), posterior_means)
     assert panel.draws.shape == (7, 2, *panel.em.shape[1:])
+
+
+def test_components_without_rows_have_no_ellipse(comparison: Comparison) -> None:
+    """In half of the draws one component is empty: its ellipses of those are left out; if it always is, the mean's too."""
+    posterior = comparison.tree["posterior"].to_dataset()
+    for share, mean_is_drawn in ((0.5, True), (1.0, False)):
+        weights = posterior["weights"].transpose("chain", "draw", "cluster").copy()
+        n_empty = int(share * weights.sizes["draw"])
+        weights[:, :n_empty, 1] = 1e-9
+        tree = with_groups(comparison.tree, {"posterior": posterior.assign(weights=weights)})
+        (panel, *_) = density_data(dataclasses.replace(comparison, tree=tree)).panels
+        drawn = np.isfinite(panel.draws).all(axis=(2, 3))
+        assert drawn[:, 0].all()
+        assert drawn[:, 1].mean() == pytest.approx(1 - share, abs=0.05)
+        assert np.isfinite(panel.mean[1]).all() == mean_is_drawn
 
 
 def test_density_of_many_features_shows_the_five_that_separate_most() -> None:
