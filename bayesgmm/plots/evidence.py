@@ -190,6 +190,8 @@ def percentage(share: float) -> str:
         return f"{100 * share:.0f}%"
     if share > 0.99995:
         return ">99.99%"
+    if share < SMALLEST_SHARE:
+        return f"<{100 * SMALLEST_SHARE:.4f}%"
     digits = int(np.clip(1 - np.floor(np.log10(100 * min(share, 1 - share))), 0, 5))
     return f"{100 * share:.{digits}f}%"
 
@@ -225,7 +227,7 @@ def _draw_share(axes: Axes, place: float, row: ModeRow) -> None:
         low, high = (max(row.share + side * row.share_error, SMALLEST_SHARE) for side in (-1, 1))
         axes.plot([low, high], [place, place], color=INK, lw=1.3, zorder=4)
     nats = f" ({np.log(row.share):.1f} nats)".replace("-", "\u2212") if 0 < row.share < 0.1 else ""
-    known = percentage(row.share) if row.share >= SMALLEST_SHARE else f"<{100 * SMALLEST_SHARE:.4f}%"
+    known = percentage(row.share) if row.share > 0 else f"<{100 * SMALLEST_SHARE:.4f}%"
     side = -1 if row.share > 1e-3 else 1
     axes.annotate(
         f"{known}{nats}",

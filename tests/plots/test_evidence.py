@@ -61,8 +61,8 @@ def test_one_mode_and_a_region_that_was_not_measured_are_drawn() -> None:
 
 
 def test_shares_have_two_digits_of_what_is_rarer() -> None:
-    shares = [0.0, 2.6e-4, 0.0824, 0.5, 0.991, 0.99934, 0.99999, 1.0]
-    texts = ["0%", "0.026%", "8.2%", "50%", "99.10%", "99.934%", ">99.99%", "100%"]
+    shares = [0.0, 1e-9, 2.6e-4, 0.0824, 0.5, 0.991, 0.99934, 0.99999, 1.0]
+    texts = ["0%", "<0.0001%", "0.026%", "8.2%", "50%", "99.10%", "99.934%", ">99.99%", "100%"]
     assert [percentage(share) for share in shares] == texts
 
 
