@@ -85,6 +85,14 @@ def fit_whole(X: Any, n_components: int, **settings: Any) -> EMResult:
     return em
 
 
+def fit_or_none(X: Any, n_components: int, **settings: Any) -> EMResult | None:
+    """`fit_whole`; None where every start collapsed."""
+    try:
+        return fit_whole(X, n_components, **settings)
+    except FitError:
+        return None
+
+
 def make_atlas(target: Target, em: EMResult | None, rng: np.random.Generator) -> Atlas:
     """The distinct modes among those that are charted; SamplingError if there is none."""
     return atlas_of(charted(target, em, rng), symmetric=target.priors.symmetric)
@@ -195,19 +203,16 @@ def _with_more_starts(
 
 def _modes_of(target: Target, em: EMResult, n_components: int, rng: np.random.Generator, **settings: Any) -> tuple[EMMode, ...]:
     """Optima of EM with these settings; none where every start collapsed."""
-    try:
-        fit = fit_whole(
-            target.X,
-            n_components,
-            covariance=em.covariance,
-            resolution=em.resolution,
-            seed=rng.spawn(1)[0],
-            progress=False,
-            **settings,
-        )
-    except FitError:
-        return ()
-    return fit.modes
+    fit = fit_or_none(
+        target.X,
+        n_components,
+        covariance=em.covariance,
+        resolution=em.resolution,
+        seed=rng.spawn(1)[0],
+        progress=False,
+        **settings,
+    )
+    return () if fit is None else fit.modes
 
 
 def _with_others_empty(target: Target, known: Optima) -> Iterator[MappedMode]:

@@ -9,8 +9,9 @@ from scipy.special import polygamma
 
 from bayesgmm.evidence.atlas import MappedMode
 from bayesgmm.evidence.laplace import PosteriorMode
+from bayesgmm.evidence.regions import recorded
 from bayesgmm.kernels.occupied import subsets_of_draws
-from bayesgmm.model.coordinates import centred_on, constrain, covariances, unconstrain
+from bayesgmm.model.coordinates import centred_on, constrain, unconstrain
 from bayesgmm.model.structure import structure_of
 from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
@@ -19,6 +20,7 @@ from bayesgmm.posterior.occupied import log_empty, occupied_by_draw
 Array = NDArray[np.float64]
 
 STEP = 1e-4
+
 LOOSER = 0.5
 """Concentration under which parts of a sparse posterior are sampled: a larger one leaves few small components among the draws, a
 smaller one makes chains stay where components are empty."""
@@ -98,14 +100,12 @@ def log_ratios(target: Target, looser: Target, u: Array) -> Array:
     n_components, n_occupied = target.structure.n_components, looser.structure.n_components
     concentration, n_samples = float(target.priors.concentration[0]), len(target.X)
     known = float(looser.priors.concentration[0])
-    parameters = constrain(u, looser.structure)
-    recorded = covariances(parameters, looser.structure) + np.diag(target.resolution**2 / 12)
-    sums = subsets_of_draws(target.X, parameters.weights, parameters.means, np.linalg.cholesky(recorded))
-    all_occupied = np.maximum(occupied_by_draw(sums)[:, -1], 0.0)
+    draws = recorded(looser, u)
+    all_occupied = np.maximum(occupied_by_draw(subsets_of_draws(target.X, *draws))[:, -1], 0.0)
     normaliser = _log_beta(n_occupied, known) - _log_beta(n_occupied, concentration)
     constant = _log_choices(n_components, n_occupied) + log_empty(n_components, n_occupied, n_samples, concentration) + normaliser
     with np.errstate(divide="ignore"):
-        return constant + (concentration - known) * np.log(parameters.weights).sum(axis=1) + np.log(all_occupied)
+        return constant + (concentration - known) * np.log(draws.weights).sum(axis=1) + np.log(all_occupied)
 
 
 def _log_beta(n_components: int, concentration: float) -> float:

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from bayesgmm import sampling
 from bayesgmm.data import check_count, check_probability, check_seed
 from bayesgmm.em.result import EMResult
-from bayesgmm.errors import FitError, InputError, SamplingWarning
-from bayesgmm.evidence.chart import fit_whole, make_atlas
+from bayesgmm.errors import InputError, SamplingWarning
+from bayesgmm.evidence.chart import fit_or_none, make_atlas
 from bayesgmm.kernels.threads import available_threads
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.specification import Specification, specify
@@ -181,10 +181,7 @@ def nuts_settings(
 
 def _fit_or_none(specification: Specification, rng: np.random.Generator, progress: bool | None) -> EMResult | None:
     structure = specification.target.structure
-    try:
-        return fit_whole(specification.dataset, structure.n_components, covariance=structure.family, seed=rng, progress=progress)
-    except FitError:
-        return None
+    return fit_or_none(specification.dataset, structure.n_components, covariance=structure.family, seed=rng, progress=progress)
 
 
 def with_problems_said(tree: xr.DataTree) -> xr.DataTree:

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
-from bayesgmm.em.result import EMResult
-from bayesgmm.errors import FitError, SamplingError
+from bayesgmm.errors import SamplingError
 from bayesgmm.evidence.atlas import Atlas, MappedMode, atlas_of
 from bayesgmm.evidence.bridge import Estimate
-from bayesgmm.evidence.chart import Optima, charted, charted_from, fit_whole, make_atlas, optima_of
+from bayesgmm.evidence.chart import Optima, charted, charted_from, fit_or_none, make_atlas, optima_of
 from bayesgmm.evidence.empty import beside_empty, extensible, log_ratios, looser_target, with_empty
 from bayesgmm.evidence.regions import locator_of, mass_of
 from bayesgmm.model.specification import Specification
@@ -172,10 +171,7 @@ def _whole(
         if k not in homes and stratum.explored is not None:
             atlas, homes = atlas.with_mode(_leading(target, k, stratum)), [*homes, k]
     order = sorted(strata, key=lambda k: -strata[k].piece.region.evidence.log_value)
-    pieces = [
-        stratum.piece._replace(region=replace(stratum.piece.region, modes=_places(homes, k), n_made=stratum.made))
-        for k, stratum in ((k, strata[k]) for k in order)
-    ]
+    pieces = [_at_home(strata[k], _places(homes, k)) for k in order]
     exploration = Exploration(atlas, locator_of(target, atlas), tuple(piece.region for piece in pieces))
     numbered = {number: piece for number, piece in enumerate(pieces) if len(piece.u)}
     raw, region_of_draws = put_together(numbered, n_draws, job.n_chains, interrupted, rng)
@@ -190,6 +186,11 @@ def _that_matter(strata: dict[int, Stratum]) -> dict[int, Stratum]:
         return strata
     shares = shares_of([stratum.piece.region for stratum in strata.values()])
     return {k: stratum for (k, stratum), share in zip(strata.items(), shares, strict=True) if share >= MATTERS}
+
+
+def _at_home(stratum: Stratum, modes: tuple[int, ...]) -> Piece:
+    """The stratum's draws, its region with its modes."""
+    return stratum.piece._replace(region=replace(stratum.piece.region, modes=modes, n_made=stratum.made))
 
 
 def _places(homes: list[int], k: int) -> tuple[int, ...]:
@@ -268,8 +269,7 @@ def _lacking(strata: Mapping[int, Stratum], n_draws: int, n_chains: int) -> dict
     for (k, stratum), count in zip(strata.items(), counts, strict=True):
         lacking = n_chains * count / max(stratum.effective, 1.0) - 1
         if lacking > NOTABLE:
-            per_worth = len(stratum.piece.u) / max(stratum.effective, 1.0)
-            out[k] = max(ceil(SPARE * lacking * stratum.effective * per_worth / n_chains), FEWEST_MORE)
+            out[k] = max(ceil(SPARE * lacking * len(stratum.piece.u) / n_chains), FEWEST_MORE)
     return out
 
 
@@ -296,16 +296,10 @@ def _explored(job: Job, n_occupied: int, rng: np.random.Generator) -> Explored:
         found = charted_from(looser, {size: best for size, best in job.optima.items() if size <= n_occupied})
         atlas = atlas_of(found, symmetric=True)
     else:
-        atlas = make_atlas(looser, _fit_or_none(job, n_occupied, rng), rng)
+        settings = {"covariance": job.target.structure.family, "resolution": job.target.resolution, "progress": job.progress}
+        em = fit_or_none(job.specification.dataset, n_occupied, seed=rng, **settings)
+        atlas = make_atlas(looser, em, rng)
     return Explored(looser, explore(looser, atlas, rng, job.settings.cores, job.progress))
-
-
-def _fit_or_none(job: Job, n_occupied: int, rng: np.random.Generator) -> EMResult | None:
-    settings = {"covariance": job.target.structure.family, "resolution": job.target.resolution, "progress": job.progress}
-    try:
-        return fit_whole(job.specification.dataset, n_occupied, seed=rng, **settings)
-    except FitError:
-        return None
 
 
 def _sampled(job: Job, explored: Explored, n_draws: int, rng: np.random.Generator) -> tuple[Stratum | None, bool]:
