@@ -16,6 +16,7 @@ from bayesgmm.em.prior import ConjugatePrior
 from bayesgmm.errors import FitError
 from bayesgmm.evidence.normal_scores import Orders, coordinates_of, scores_of
 from bayesgmm.kernels.orders import log_sum_over_orders
+from bayesgmm.kernels.rows import plain
 from bayesgmm.kernels.threads import available_threads
 from bayesgmm.model.priors import ResolvedPriors
 from bayesgmm.params import MixtureParams
@@ -108,14 +109,12 @@ class Proposal:
             np.empty(n_points),
             np.empty(n_points, dtype=np.bool_),
         )
-        log_weights = np.log(gaussians.weights)
+        mixture = [plain(array) for array in (np.log(gaussians.weights), gaussians.means, gaussians.scale_trils)]
 
         def fill(part: slice) -> None:
             log_sum_over_orders(
                 *(array[part] for array in (scores.shared, scores.blocks, bonus)),
-                log_weights,
-                gaussians.means,
-                gaussians.scale_trils,
+                *mixture,
                 most_steps,
                 *(array[part] for array in out),
             )

@@ -8,11 +8,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.families.volume_shape import VolumeShape
+from bayesgmm.kernels.cache import ENTRY
 
 Array = NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def diagonals_of(matrices):
     """The diagonals (K, D) of matrices (K, D, D)."""
     n_components, n_features, _ = matrices.shape
@@ -23,7 +24,7 @@ def diagonals_of(matrices):
     return diagonals
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def diagonal_matrices(diagonals):
     """Diagonal matrices (K, D, D) of diagonals (K, D)."""
     n_components, n_features = diagonals.shape

@@ -20,6 +20,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.families.rotations import diagonalise, rotate, seen_along, set_identity
+from bayesgmm.kernels.cache import ENTRY, INTERNAL
 
 Array = NDArray[np.float64]
 
@@ -37,7 +38,7 @@ SMALL_STEP = 1e-3
 """After a Newton step of this size (radians) the pair waits for the next sweep; steps below it may be over-relaxed."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _slope_and_curvature(pairs, weights, power, psi):
     """First and second derivative of the pair's objective, and the positive part of the second, at the angle psi."""
     cosine, sine = np.cos(psi), np.sin(psi)
@@ -57,7 +58,7 @@ def _slope_and_curvature(pairs, weights, power, psi):
     return slope, curvature, scale
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _gain(pairs, weights, power, psi):
     """How far the objective falls when the pair turns by psi from 0."""
     haversine, sine = 2.0 * np.sin(0.5 * psi) ** 2, np.sin(psi)
@@ -68,7 +69,7 @@ def _gain(pairs, weights, power, psi):
     return gain
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _best_angle(pairs, weights, power, relaxation):
     """Go down to a minimum of the pair's objective; return its angle and how far from stationary the start was.
 
@@ -103,7 +104,7 @@ def _best_angle(pairs, weights, power, relaxation):
     return psi, unrest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _turn_pair(matrices, weights, power, axes, i, j, pairs, relaxation):
     """Turn axes i and j to their best angle; return how far from stationary they were."""
     for k in range(weights.shape[0]):
@@ -121,7 +122,7 @@ def _turn_pair(matrices, weights, power, axes, i, j, pairs, relaxation):
     return unrest
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def descend(scatters, counts, power, axes, tolerance):
     """Turn axes (D, D) downhill until no pair is further than tolerance from stationary; return the objective there.
 
@@ -152,7 +153,7 @@ def descend(scatters, counts, power, axes, tolerance):
     return _objective(matrices, counts, power)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def _objective(matrices, counts, power):
     """What the orientation minimises, from D' W_k D."""
     objective = 0.0
@@ -161,7 +162,7 @@ def _objective(matrices, counts, power):
     return objective
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _faster(relaxation, rate):
     """The relaxation that suits the spectral radius which `rate` shows at the present one (Young 1954)."""
     if not relaxation - 1.0 < rate < 1.0:
@@ -170,7 +171,7 @@ def _faster(relaxation, rate):
     return max(relaxation, min(2.0 / (1.0 + np.sqrt(max(1.0 - root * root / rate, 0.0))), MAX_RELAXATION))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _log_product(matrices, k):
     total = 0.0
     for j in range(matrices.shape[1]):
@@ -178,7 +179,7 @@ def _log_product(matrices, k):
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def axes_of_sum(matrices, first, stop):
     """Eigenvectors (D, D), as rows, of sum_k matrices[k], k = first, ..., stop - 1."""
     n_features = matrices.shape[1]

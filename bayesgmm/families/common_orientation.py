@@ -13,11 +13,12 @@ from bayesgmm.families.common_axes import axes_from_data, axes_from_guess
 from bayesgmm.families.log_volumes import LAST_STEP, MAX_STEPS, newton_step, start_log_volumes
 from bayesgmm.families.rotations import covariances_along, seen_along
 from bayesgmm.families.volume_shape import VolumeShape
+from bayesgmm.kernels.cache import ENTRY, INTERNAL
 
 Array = NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def pooled_covariances(counts, scatters):
     """EEE: sum_k W_k / n, for every component."""
     n_components, n_features, _ = scatters.shape
@@ -35,7 +36,7 @@ def pooled_covariances(counts, scatters):
     return covariances
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _fill_overlaps(scatters, log_volumes, common, whitened, overlaps):
     """Put M = sum_k W_k / lambda_k into common (D, D) and tr(M^-1 W_k M^-1 W_l) / (lambda_k lambda_l) into overlaps (K, K)."""
     n_components, n_features, _ = scatters.shape
@@ -61,7 +62,7 @@ def _fill_overlaps(scatters, log_volumes, common, whitened, overlaps):
             overlaps[m, k] = total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _whiten(matrix, factor, scale, out):
     """Put scale * L^-1 matrix L^-T into out, with L the lower triangle of factor."""
     n_features = factor.shape[0]
@@ -80,7 +81,7 @@ def _whiten(matrix, factor, scale, out):
             out[i, j] /= factor[j, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def proportional_covariances(counts, scatters):
     """VEE: lambda_k C, the convex problem of `log_volumes`."""
     n_components, n_features, _ = scatters.shape

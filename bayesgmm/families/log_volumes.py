@@ -13,14 +13,14 @@ D n_k - n t_k and its Hessian n (diag(t) - T). The same optimum as the alternati
 import numpy as np
 from numba import njit
 
-import bayesgmm.kernels.cache  # noqa: F401 - stamps the disk cache of what is compiled here
+from bayesgmm.kernels.cache import INTERNAL
 
 MAX_STEPS = 100
 LAST_STEP = 1e-8
 """Newton's method converges quadratically: after a step of this size (relative to 1) the error is that of rounding."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def start_log_volumes(counts, overlaps, n_features, log_volumes):
     """The best volumes for the C of equal volumes, from the overlaps at log_volumes = 0."""
     n_components = counts.shape[0]
@@ -31,7 +31,7 @@ def start_log_volumes(counts, overlaps, n_features, log_volumes):
         log_volumes[k] = np.log(trace / (n_features * counts[k]))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _solve(matrix, vector):
     """Overwrite vector with matrix^-1 vector, by a Cholesky factor that overwrites the lower triangle; NaN if singular."""
     size = vector.shape[0]
@@ -49,7 +49,7 @@ def _solve(matrix, vector):
         vector[i] /= matrix[i, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def newton_step(counts, overlaps, n_features, log_volumes):
     """Step towards the minimum of f; return the range of the Newton direction, NaN where the Hessian is singular.
 

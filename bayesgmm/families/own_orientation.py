@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.families.rotations import covariances_along, diagonalise, set_identity
 from bayesgmm.families.volume_shape import FLAT, VolumeShape
+from bayesgmm.kernels.cache import ENTRY, INTERNAL
 
 Array = NDArray[np.float64]
 
@@ -19,7 +20,7 @@ def scaled_scatters(counts: Array, scatters: Array) -> Array:
     return scatters / counts[:, None, None]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _log_determinant(scatter, factor):
     """ln |W| by Cholesky's factor, which is put into factor (D, D); NaN where W is FLAT in some direction."""
     value = 0.0
@@ -36,7 +37,7 @@ def _log_determinant(scatter, factor):
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def equal_volume_covariances(counts, scatters):
     """EVV: (sum_l v_l / n) W_k / v_k with v_k = |W_k|^(1/D); NaN for a component that is FLAT in some direction."""
     n_components, n_features, _ = scatters.shape
@@ -58,7 +59,7 @@ def equal_volume_covariances(counts, scatters):
     return covariances
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def spectra_and_axes(scatters):
     """Eigenvalues (K, D) in decreasing order, and eigenvectors (K, D, D) as rows."""
     n_components, n_features, _ = scatters.shape

@@ -6,13 +6,13 @@ Axes are the rows of an orthogonal matrix, so that a matrix W seen along them is
 import numpy as np
 from numba import njit
 
-import bayesgmm.kernels.cache  # noqa: F401 - stamps the disk cache of what is compiled here
+from bayesgmm.kernels.cache import ENTRY, INTERNAL
 
 MAX_SWEEPS = 60
 EPS = 2.0**-52
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def rotate(matrices, axes, i, j, cosine, sine):
     """Turn axes i and j (rows of axes), and the matrices (K, D, D) seen along them, by an angle."""
     n_features = axes.shape[0]
@@ -36,7 +36,7 @@ def rotate(matrices, axes, i, j, cosine, sine):
         matrices[k, j, i] = matrices[k, i, j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def set_identity(axes):
     """Make axes (D, D) the coordinate axes."""
     for i in range(axes.shape[0]):
@@ -44,7 +44,7 @@ def set_identity(axes):
             axes[i, j] = 1.0 if i == j else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def diagonalise(matrices, axes):
     """Make matrices[0] of (1, D, D) diagonal by turning axes with it; both are overwritten.
 
@@ -74,7 +74,7 @@ def diagonalise(matrices, axes):
             return
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def seen_along(matrices, axes):
     """axes @ matrices[k] @ axes' for symmetric matrices (K, D, D) and axes (D, D)."""
     n_components, n_features, _ = matrices.shape
@@ -96,7 +96,7 @@ def seen_along(matrices, axes):
     return seen
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def covariances_along(spectra, axes):
     """Covariances (K, D, D) with spectra (K, D) along axes (K, D, D), or (1, D, D) where they are common to all."""
     n_components, n_features = spectra.shape

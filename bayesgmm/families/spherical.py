@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from bayesgmm.families.axis_aligned import diagonal_matrices
 from bayesgmm.families.volume_shape import VolumeShape
+from bayesgmm.kernels.cache import ENTRY
 
 Array = NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def mean_diagonals_of(matrices):
     """The mean of each diagonal, D times: (K, D) of matrices (K, D, D)."""
     n_components, n_features, _ = matrices.shape

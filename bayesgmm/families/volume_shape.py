@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.families.log_volumes import LAST_STEP, MAX_STEPS, newton_step, start_log_volumes
+from bayesgmm.kernels.cache import ENTRY, INTERNAL
 
 Array = NDArray[np.float64]
 
@@ -20,7 +21,7 @@ FLAT = 1e-12
 """A scatter with a smaller share in some direction, of what is to be expected there, has none that rounding did not make."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def fit_equal_equal(counts, spectra):
     """Equal volumes, equal shapes: sum_k s_kj / n."""
     n_components, n_features = spectra.shape
@@ -37,7 +38,7 @@ def fit_equal_equal(counts, spectra):
     return fitted
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def fit_equal_varying(counts, spectra):
     """Equal volumes, own shapes: (sum_l v_l / n) s_kj / v_k with v_k the geometric mean of s_k.
 
@@ -66,7 +67,7 @@ def fit_equal_varying(counts, spectra):
     return fitted
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def fit_varying_varying(counts, spectra):
     """Own volumes, own shapes: s_kj / n_k."""
     n_components, n_features = spectra.shape
@@ -77,7 +78,7 @@ def fit_varying_varying(counts, spectra):
     return fitted
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _fill_overlaps(spectra, log_volumes, common, overlaps):
     """Put sum_k s_kj / lambda_k into common (D,) and sum_j s_kj s_lj / (lambda_k lambda_l common_j^2) into overlaps (K, K)."""
     n_components, n_features = spectra.shape
@@ -94,7 +95,7 @@ def _fill_overlaps(spectra, log_volumes, common, overlaps):
             overlaps[m, k] = overlaps[k, m]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**ENTRY)
 def fit_varying_equal(counts, spectra):
     """Own volumes, equal shapes: the convex problem of `log_volumes`, with diagonal scatters."""
     n_components, n_features = spectra.shape

@@ -10,7 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-import bayesgmm.kernels.cache  # noqa: F401  numba's disk cache
+from bayesgmm.kernels.block import matrix, vector
+from bayesgmm.kernels.cache import ENTRY, INTERNAL
 
 Array = NDArray[np.float64]
 Ids = NDArray[np.intp]
@@ -68,31 +69,19 @@ def agglomerate_spheres(Z: Array, row_weights: Array) -> Ids:
     return _agglomerate(Z, row_weights, 1, 0.0, 1.0)
 
 
-@njit(cache=True, error_model="numpy")
-def labels_of_merges(merges, n_clusters):
+def labels_of_merges(merges: Ids, n_clusters: int) -> Ids:
     """Groups of the rows when `n_clusters` are left, (n,) integers from 0 to n_clusters - 1, numbered by their first rows.
 
     merges : (n - 1, 2) as `agglomerate` returns them; n_clusters between 1 and n.
     """
     n = len(merges) + 1
-    n_ids = 2 * n - n_clusters
-    parent = np.full(n_ids, -1)
-    for t in range(n - n_clusters):
-        parent[merges[t, 0]] = n + t
-        parent[merges[t, 1]] = n + t
-    root = np.arange(n_ids)
-    for group in range(n_ids - 1, -1, -1):
-        if parent[group] >= 0:
-            root[group] = root[parent[group]]
-    name = np.full(n_ids, -1)
-    labels = np.empty(n, np.intp)
-    n_named = 0
-    for i in range(n):
-        if name[root[i]] < 0:
-            name[root[i]] = n_named
-            n_named += 1
-        labels[i] = name[root[i]]
-    return labels
+    made = merges[: n - n_clusters]
+    root = np.arange(n + len(made))
+    root[made] = np.arange(n, n + len(made))[:, None]
+    while not np.array_equal(higher := root[root], root):  # each turn doubles the steps taken upwards
+        root = higher
+    _, first, inverse = np.unique(root[:n], return_index=True, return_inverse=True)
+    return first.argsort().argsort()[inverse]
 
 
 def _agglomerate(Z: Array, row_weights: Array, n_packed: int, own_rows: float, overall_rows: float) -> Ids:
@@ -105,7 +94,11 @@ def _agglomerate(Z: Array, row_weights: Array, n_packed: int, own_rows: float, o
     centred = distinct - weights @ distinct / weights.sum()
     centred /= np.abs(centred).max()  # squares neither overflow nor vanish
     centred /= math.sqrt(weights @ (centred**2).mean(axis=1) / weights.sum())
-    merges = _merge_all(centred, weights, n_packed, own_rows, overall_rows)
+    n_left = len(centred)
+    merges = np.empty((n_left - 1, 2), dtype=np.intp)
+    counts, scatters, costs = weights.copy(), np.zeros((n_left, n_packed)), np.empty((n_left, n_left))
+    living, ids, nearest, least = np.arange(n_left), np.arange(n_left), np.zeros(n_left, dtype=np.intp), np.full(n_left, np.inf)
+    _merge_all(counts, centred, scatters, own_rows, overall_rows, living, ids, costs, nearest, least, merges)
     ids = np.concatenate([group_of, n + len(duplicates) + np.arange(len(distinct) - 1)])
     return np.concatenate([duplicates, np.sort(ids[merges], axis=1)])
 
@@ -133,29 +126,24 @@ def _merge_duplicates(inverse: Ids, n: int) -> tuple[Ids, Ids]:
     return np.array(merges, dtype=np.intp).reshape(-1, 2), group_of
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _merge_all(Z, weights, n_packed, own_rows, overall_rows):
-    """The merges of distinct rows Z, centred and with mean variance 1, as pairs of ids.
+@njit(**ENTRY)
+def _merge_all(counts, means, scatters, own_rows, overall_rows, living, ids, costs, nearest, least, merges):
+    """The merges of distinct rows, centred and with mean variance 1, as pairs of ids into merges (n - 1, 2).
 
-    Scatters are packed lower triangles, or traces where n_packed is 1: the criterion for spheres is that for 1 x 1 matrices of
-    traces. Groups live in the slots of the rows; a merged group takes the smaller slot of the two. costs[i, j], j < i, is what
-    merging slots i and j adds to the criterion, terms[i] is what slot i has in it, and nearest[i] is the best j < i.
+    Groups live in the slots of the rows, whose counts, means and scatters they begin with; a merged group takes the smaller slot
+    of the two. Scatters are packed lower triangles, or traces where they are one number: the criterion for spheres is that for
+    1 x 1 matrices of traces. costs[i, j], j < i, is what merging slots i and j adds to the criterion, terms[i] is what slot i has
+    in it, and nearest[i] is the best j < i, at the cost least[i]. All arrays are used up.
     """
-    n = len(Z)
-    order = 1 if n_packed == 1 else Z.shape[1]
-    counts, means = weights.copy(), Z.copy()
-    scatters = np.zeros((n, n_packed))
-    terms = np.empty(n)
+    n = len(means)
+    order = 1 if scatters.shape[1] == 1 else means.shape[1]
+    terms, joined_costs, lanes = vector(n), vector(n), matrix(scatters.shape[1] + means.shape[1] + 5, LANES)
     for i in range(n):
-        terms[i] = weights[i] * order * math.log(overall_rows / weights[i])
-    costs = _costs_of_pairs(Z, weights, order, terms, own_rows, overall_rows)
-    nearest, least = np.zeros(n, np.intp), np.full(n, np.inf)
-    living, ids = np.arange(n), np.arange(n)
+        terms[i] = counts[i] * order * math.log(overall_rows / counts[i])
+    _fill_costs_of_pairs(means, counts, order, terms, own_rows, overall_rows, costs)
     n_living = n
     for p in range(1, n):
         _find_nearest(p, living, costs, nearest, least)
-    joined_costs = np.empty(n)
-    merges = np.empty((n - 1, 2), np.intp)
     for t in range(n - 1):
         high = living[1]
         for p in range(2, n_living):
@@ -168,12 +156,11 @@ def _merge_all(Z, weights, n_packed, own_rows, overall_rows):
         _join(low, high, counts, means, scatters)
         terms[low] = before
         n_living = _remove(high, living, n_living)
-        _costs_with(low, living, n_living, counts, means, scatters, order, terms, own_rows, overall_rows, joined_costs)
+        _costs_with(low, living, n_living, counts, means, scatters, order, terms, own_rows, overall_rows, lanes, joined_costs)
         _keep_costs(low, high, living, n_living, joined_costs, costs, nearest, least)
-    return merges
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _keep_costs(low, high, living, n_living, joined_costs, costs, nearest, least):
     """Enter the costs of merging slot `low`, which `high` has joined, and bring the best partners up to date."""
     place = n_living
@@ -191,7 +178,7 @@ def _keep_costs(low, high, living, n_living, joined_costs, costs, nearest, least
             nearest[slot], least[slot] = low, costs[slot, low]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _find_nearest(p, living, costs, nearest, least):
     """Best partner among the living slots before the p-th."""
     slot = living[p]
@@ -204,7 +191,7 @@ def _find_nearest(p, living, costs, nearest, least):
     nearest[slot], least[slot] = best, cost
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _join(low, high, counts, means, scatters):
     """Add the group of slot `high` to that of slot `low`."""
     count = counts[low] + counts[high]
@@ -225,7 +212,7 @@ def _join(low, high, counts, means, scatters):
     counts[low] = count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**INTERNAL)
 def _remove(slot, living, n_living):
     """Take a slot off the list; the others keep their order."""
     kept = 0
@@ -236,11 +223,10 @@ def _remove(slot, living, n_living):
     return kept
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _costs_of_pairs(Z, weights, order, terms, own_rows, overall_rows):
+@njit(**INTERNAL, fastmath={"reassoc", "contract"})
+def _fill_costs_of_pairs(Z, weights, order, terms, own_rows, overall_rows, costs):
     """What merging each pair of single rows adds to the criterion, (n, n) below the diagonal: their scatter has rank one."""
     n, n_features = Z.shape
-    costs = np.empty((n, n))
     for i in range(n):
         for j in range(i):
             count = weights[i] + weights[j]
@@ -253,16 +239,18 @@ def _costs_of_pairs(Z, weights, order, terms, own_rows, overall_rows):
             if order > 1:
                 log_determinant += (order - 1) * math.log(ridge / count)
             costs[i, j] = count * log_determinant - terms[i] - terms[j]
-    return costs
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _costs_with(low, living, n_living, counts, means, scatters, order, terms, own_rows, overall_rows, costs):
-    """What merging the group of slot `low` with that of each living slot adds to the criterion, into costs[:n_living]."""
-    n_features = means.shape[1]
-    matrices = np.empty((scatters.shape[1], LANES))
-    differences, multipliers = np.empty((n_features, LANES)), np.empty(LANES)
-    totals, ridges, products, log_determinants = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+@njit(**INTERNAL, fastmath={"reassoc", "contract"})
+def _costs_with(low, living, n_living, counts, means, scatters, order, terms, own_rows, overall_rows, lanes, costs):
+    """What merging the group of slot `low` with that of each living slot adds to the criterion, into costs[:n_living].
+
+    lanes (P + D + 5, LANES) is scratch.
+    """
+    n_features, n_packed = means.shape[1], scatters.shape[1]
+    matrices, differences = lanes[:n_packed], lanes[n_packed : n_packed + n_features]
+    rest = lanes[n_packed + n_features :]
+    multipliers, totals, ridges, products, log_determinants = rest[0], rest[1], rest[2], rest[3], rest[4]
     for start in range(0, n_living, LANES):
         for lane in range(LANES):
             slot = living[min(start + lane, n_living - 1)]
@@ -286,7 +274,7 @@ def _costs_with(low, living, n_living, counts, means, scatters, order, terms, ow
             costs[start + lane] = totals[lane] * log_determinant - terms[low] - terms[living[start + lane]]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@njit(**INTERNAL, fastmath={"reassoc", "contract"})
 def _add_outer_products(differences, matrices):
     """matrices (P, LANES) += the packed d dᵀ of the differences (D, LANES), or dᵀ d where P is 1."""
     p = 0
@@ -301,7 +289,7 @@ def _add_outer_products(differences, matrices):
                 p += 1
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@njit(**INTERNAL, fastmath={"reassoc", "contract"})
 def _take_log_determinants(order, matrices, ridges, multipliers, products, log_determinants):
     """ln |A + r I| of LANES matrices side by side, by A + r I = L D Lᵀ; the packed lower triangles (P, LANES) are used up.
 
@@ -325,7 +313,7 @@ def _take_log_determinants(order, matrices, ridges, multipliers, products, log_d
         _eliminate(column, pivot, order, matrices, multipliers)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@njit(**INTERNAL, fastmath={"reassoc", "contract"})
 def _eliminate(column, pivot, order, matrices, multipliers):
     """Take a column, whose diagonal entry is the packed entry `pivot`, out of the columns after it."""
     entry = pivot + column + 1

@@ -7,11 +7,11 @@ diagonals: any vector of them stands for proper estimates.
 import numpy as np
 from numba import njit
 
-import bayesgmm.kernels.cache  # noqa: F401  # stamps the cache of what is compiled here
+from bayesgmm.kernels.cache import ENTRY, INTERNAL
 from bayesgmm.kernels.estimates import factorise
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def to_coordinates(counts, means, scatters):
     """The coordinates of estimates, (K (1 + D + D (D + 1) / 2),); of length 0 if a scatter is singular."""
     n_components, n_features = means.shape
@@ -31,7 +31,7 @@ def to_coordinates(counts, means, scatters):
     return coordinates
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INTERNAL)
 def _pack(factor, coordinates, at):
     """The lower triangle of factor (D, D), ln diagonal, into coordinates from index `at` on; return the index after it."""
     for i in range(factor.shape[0]):
@@ -42,7 +42,7 @@ def _pack(factor, coordinates, at):
     return at
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def from_coordinates(coordinates, total, n_components, n_features):
     """Counts (K,) that add up to `total`, means (K, D) and scatters (K, D, D) at the coordinates."""
     counts = np.empty(n_components)
@@ -64,7 +64,7 @@ def from_coordinates(coordinates, total, n_components, n_features):
     return counts, means, scatters
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INTERNAL)
 def _unpack(coordinates, at, count, scatter):
     """count L L' into scatter (D, D), with L from coordinates from index `at` on; return the index after it."""
     n_features = scatter.shape[0]
@@ -83,7 +83,7 @@ def _unpack(coordinates, at, count, scatter):
     return at
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INTERNAL)
 def _solve(gram, right):
     """Solve gram x = right in place, gram (1, m, m) positive definite; False if it is singular."""
     factors, singular = factorise(gram, 1e-8)
@@ -101,7 +101,7 @@ def _solve(gram, right):
     return True
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@njit(**ENTRY, fastmath={"reassoc", "contract"})
 def extrapolate(points, images):
     """The next point of Anderson acceleration, type II, from m >= 2 points and their EM images, (m, P) each, the latest last.
 

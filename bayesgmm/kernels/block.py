@@ -36,7 +36,7 @@ _ONE_BITS = np.uint64(0x3FF0000000000000)
 _SQRT_HALF_BITS = np.uint64(0x3FE6A09E667F3BCD)
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(**INTERNAL, fastmath={"contract"})
 def exp_nonpositive(x):
     """exp(x) for x <= 0, to 2 units in the last place; 0 below -708, where the result would leave the normal range.
 
@@ -65,7 +65,7 @@ def exp_nonpositive(x):
     return p * two_to_the_n if x >= _LOWEST_EXPONENT else 0.0
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(**INTERNAL, fastmath={"contract"})
 def log_from_one(x):
     """ln(x) for 1 <= x < inf, to 2 units in the last place.
 
@@ -139,6 +139,12 @@ def matrix(n_rows, n_columns):
 
 
 @njit(**INTERNAL)
+def matrices(n_matrices, n_rows, n_columns):
+    """Zeros (n_matrices, n_rows, n_columns)."""
+    return np.zeros((n_matrices, n_rows, n_columns))
+
+
+@njit(**INTERNAL)
 def _indices(size):
     """Zeros (size,), of type int."""
     return np.zeros(size, np.intp)
@@ -179,8 +185,8 @@ def new_workspace(n_components, n_features):
 
 
 @njit(**INTERNAL)
-def new_mixture(log_weights, means, scale_trils):
-    """A Mixture of ln pi (K,), means (K, D) and scale_trils (K, D, D)."""
+def new_mixture(weights, means, scale_trils):
+    """A Mixture of weights (K,), means (K, D) and scale_trils (K, D, D)."""
     n_components, n_features = means.shape
     width = padded(n_features)
     normalisers, negligible, begins = vector(n_components), vector(n_components), _indices(n_components * width)
@@ -190,7 +196,7 @@ def new_mixture(log_weights, means, scale_trils):
         matrix(n_components * width, width),
     )
     for k in range(n_components):
-        normaliser = log_weights[k] - 0.5 * n_features * np.log(2.0 * np.pi)
+        normaliser = np.log(weights[k]) - 0.5 * n_features * np.log(2.0 * np.pi)
         for i in range(n_features):
             row = k * width + i
             padded_means[k, i] = means[k, i]
@@ -206,7 +212,7 @@ def new_mixture(log_weights, means, scale_trils):
             if begins[first_of_tile] > begin:
                 begins[first_of_tile] = begin
         normalisers[k] = normaliser
-        negligible[k] = NEGLIGIBLE_ODDS * np.exp(log_weights[k])
+        negligible[k] = NEGLIGIBLE_ODDS * weights[k]
     return Mixture(normalisers, padded_means, trils, inverses, begins, negligible)
 
 

@@ -43,6 +43,11 @@ def _temporary_folder() -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix="bayesgmm-numba-")
 
 
+def is_temporary(folder: Path) -> bool:
+    """Whether the folder goes with this process."""
+    return _temporary_folder.cache_info().currsize > 0 and folder.is_relative_to(_temporary_folder().name)
+
+
 class _TemporaryCacheLocator(UserWideCacheLocator):
     def get_cache_path(self):
         return str(Path(_temporary_folder().name, Path(self._cache_path).name))
@@ -50,6 +55,9 @@ class _TemporaryCacheLocator(UserWideCacheLocator):
 
 LOCATORS = (UserProvidedCacheLocator, InTreeCacheLocator, UserWideCacheLocator, _TemporaryCacheLocator)
 CacheImpl._locator_classes[:0] = [_fingerprinted(locator) for locator in LOCATORS]
+
+ENTRY = {"cache": True, "error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+"""Options of functions that Python calls."""
 
 INTERNAL = {"cache": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 """Options of functions that only compiled code calls: without the doors for Python they compile faster."""

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.density import fill_log_density, fill_responsibilities
-from bayesgmm.kernels.moments import prepare_parameters
-from bayesgmm.kernels.rows import plain
+from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.threads import available_threads
 
 Array = NDArray[np.float64]
@@ -20,11 +19,11 @@ Array = NDArray[np.float64]
 
 def log_density_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array) -> Array:
     """ln p(x_n | draw s), shape (S, N)."""
-    X = plain(X)
+    rows = rows_of(X)
     out = np.empty((len(weights), X.shape[0]))
 
     def fill(s: int) -> None:
-        fill_log_density(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), out[s])
+        fill_log_density(rows, (weights[s], means[s], scale_trils[s]), out[s])
 
     over_draws(fill, len(weights))
     return out
@@ -32,12 +31,12 @@ def log_density_of_draws(X: Array, weights: Array, means: Array, scale_trils: Ar
 
 def log_likelihood_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array) -> Array:
     """sum_n ln p(x_n | draw s), shape (S,), in the memory of one draw for each thread."""
-    X = plain(X)
+    rows = rows_of(X)
     out = np.empty(len(weights))
 
     def fill(s: int) -> None:
         density = np.empty(X.shape[0])
-        fill_log_density(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), density)
+        fill_log_density(rows, (weights[s], means[s], scale_trils[s]), density)
         out[s] = density.sum()
 
     over_draws(fill, len(weights))
@@ -46,11 +45,11 @@ def log_likelihood_of_draws(X: Array, weights: Array, means: Array, scale_trils:
 
 def responsibilities_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array) -> Array:
     """gamma_nk given draw s, shape (S, N, K): pass a block of rows, not the whole of a large X."""
-    X = plain(X)
+    rows = rows_of(X)
     out = np.empty((len(weights), X.shape[0], weights.shape[1]))
 
     def fill(s: int) -> None:
-        fill_responsibilities(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), out[s])
+        fill_responsibilities(rows, (weights[s], means[s], scale_trils[s]), out[s])
 
     over_draws(fill, len(weights))
     return out
@@ -61,12 +60,12 @@ def classes_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array)
 
     Components beyond 255 are not told apart.
     """
-    X = plain(X)
+    rows = rows_of(X)
     classes, expected = np.empty((len(weights), X.shape[0]), dtype=np.uint8), np.empty(weights.shape)
 
     def fill(s: int) -> None:
         gamma = np.empty((X.shape[0], weights.shape[1]))
-        fill_responsibilities(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), gamma)
+        fill_responsibilities(rows, (weights[s], means[s], scale_trils[s]), gamma)
         classes[s], expected[s] = gamma.argmax(axis=1), gamma.sum(axis=0)
 
     over_draws(fill, len(weights))

@@ -3,10 +3,10 @@
 import numpy as np
 from numba import njit
 
-import bayesgmm.kernels.cache  # noqa: F401  # stamps the cache of what is compiled here
+from bayesgmm.kernels.cache import ENTRY
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def centre(counts, sums, scatters, means):
     """Weighted means (K, D), and scatters (K, D, D) about them, from moments about `means`."""
     n_components, n_features = means.shape
@@ -21,7 +21,7 @@ def centre(counts, sums, scatters, means):
     return centred_means, centred
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def weights_of(counts, smallest_share):
     """counts / sum of counts (K,), and the first component that has no more than `smallest_share` or NaN, else -1."""
     total = 0.0
@@ -36,7 +36,7 @@ def weights_of(counts, smallest_share):
     return weights, first
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def factorise(covariances, smallest_scale):
     """Lower Cholesky factors (K, D, D), and the first component with too small a pivot or NaN, else -1.
 

@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bayesgmm.kernels.block import block_rows, expect_block, matrix, new_mixture, new_workspace
-from bayesgmm.kernels.cache import INTERNAL
+from bayesgmm.kernels.cache import ENTRY, INTERNAL
 from bayesgmm.kernels.rows import Rows, plain
 from bayesgmm.kernels.threads import CHUNK_ROWS, map_row_chunks
 from bayesgmm.kernels.tiles import TILE, add_products, gather
@@ -100,16 +100,16 @@ def _weighted_log_likelihood(log_density, row_weights, n_rows):
     return value
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def add_moments(
-    X, location, scale, row_weights, start, stop, log_weights, means, scale_trils, only_variances, counts, sums, scatters
+    X, location, scale, row_weights, start, stop, weights, means, scale_trils, only_variances, counts, sums, scatters
 ):
     """Put the moments of rows start, ..., stop - 1 into counts, sums and scatters, which come as zeros.
 
     Returns their weighted log-likelihood.
     """
     n_components, n_features = means.shape
-    mixture, ws = new_mixture(log_weights, means, scale_trils), new_workspace(n_components, n_features)
+    mixture, ws = new_mixture(weights, means, scale_trils), new_workspace(n_components, n_features)
     gamma, width = ws.responsibilities, mixture.means.shape[1]
     all_sums, squares = matrix(n_components, width), matrix(n_components, width)
     products = matrix(n_components * width, width + TILE)
@@ -160,7 +160,7 @@ def compute_moments(
     Moments
         log_likelihood is that of the standardised rows: no Jacobian. It is -inf where a row of positive weight has density 0.
     """
-    arguments = (rows, only_variances, *prepare_parameters(weights, means, scale_trils))
+    arguments = (rows, only_variances, plain(weights), plain(means), plain(scale_trils))
     n_rows = rows.X.shape[0]
     if n_rows <= CHUNK_ROWS:
         return _chunk_moments(arguments, 0, n_rows)
@@ -168,21 +168,7 @@ def compute_moments(
 
 
 def _chunk_moments(arguments: tuple[Rows, bool, Array, Array, Array], start: int, stop: int) -> Moments:
-    rows, only_variances, log_weights, means, scale_trils = arguments
+    rows, only_variances, weights, means, scale_trils = arguments
     counts, sums, scatters = np.zeros(means.shape[0]), np.zeros(means.shape), np.zeros(scale_trils.shape)
-    value = add_moments(*rows, start, stop, log_weights, means, scale_trils, only_variances, counts, sums, scatters)
+    value = add_moments(*rows, start, stop, weights, means, scale_trils, only_variances, counts, sums, scatters)
     return Moments(value, counts, sums, scatters)
-
-
-def prepare_parameters(weights: Array, means: Array, scale_trils: Array) -> tuple[Array, Array, Array]:
-    """ln(weights), means and scale_trils as writable C-contiguous arrays: one type for every call, one compilation."""
-    return log_of(plain(weights)), plain(means), plain(scale_trils)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def log_of(weights):
-    """ln of each weight (K,), -inf for 0."""
-    out = np.empty_like(weights)
-    for k in range(len(weights)):
-        out[k] = np.log(weights[k])
-    return out

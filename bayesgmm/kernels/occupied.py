@@ -4,15 +4,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.kernels.cache import ENTRY
 from bayesgmm.kernels.density import fill_responsibilities
 from bayesgmm.kernels.draws import over_draws
-from bayesgmm.kernels.moments import prepare_parameters
-from bayesgmm.kernels.rows import plain
+from bayesgmm.kernels.rows import rows_of
 
 Array = NDArray[np.float64]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def _sum_over_subsets(gamma, out):
     """out[j] = sum over the sets T of j components of the probability that T holds all rows, prod_n sum_(k in T) gamma_nk."""
     n_samples, n_components = gamma.shape
@@ -41,13 +41,13 @@ def subsets_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array)
 
     Allocations are independent given the draw, z_n ~ gamma_n. The work is N 2^K for each draw.
     """
-    X = plain(X)
+    rows = rows_of(X)
     n_components = weights.shape[1]
     out = np.empty((len(weights), n_components + 1))
 
     def fill(s: int) -> None:
         gamma = np.empty((X.shape[0], n_components))
-        fill_responsibilities(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), gamma)
+        fill_responsibilities(rows, (weights[s], means[s], scale_trils[s]), gamma)
         _sum_over_subsets(gamma, out[s])
 
     over_draws(fill, len(weights))

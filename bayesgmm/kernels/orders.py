@@ -8,13 +8,13 @@ whitened distances only grow on the way, so that whole branches too far from the
 import numpy as np
 from numba import njit
 
-from bayesgmm.kernels import cache  # noqa: F401 - for its effect on numba's cache
+from bayesgmm.kernels.cache import ENTRY, INTERNAL
 
 NEGLIGIBLE = 20.0
 """Terms smaller than the largest by e to this power are left out: a relative error below 1e-5 even for 5040 terms."""
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def log_sum_over_orders(  # noqa: C901 - a search through a tree, in one loop because numba compiles recursion badly
     shared, blocks, bonus, log_weights, means, trils, most_steps, out, orders, components, distances, complete
 ):
@@ -103,7 +103,7 @@ def log_sum_over_orders(  # noqa: C901 - a search through a tree, in one loop be
         out[n] = best + np.log(total)
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(**INTERNAL, inline="always")
 def _extend(z, values, mean, tril, begin, end):
     """Forward substitution for the coordinates begin, ..., end - 1, given z before them; return the sum of squares of these."""
     square = 0.0

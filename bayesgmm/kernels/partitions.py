@@ -7,7 +7,7 @@ Up to a constant both losses are sums over clusters; a row in a cluster of its o
 import numpy as np
 from numba import njit
 
-from bayesgmm.kernels.cache import INTERNAL
+from bayesgmm.kernels.cache import ENTRY, INTERNAL
 
 TOLERANCE = 1e-9
 """A move must lower the loss by more, in bits per row or pairs: rounding moves nothing."""
@@ -15,7 +15,7 @@ LANES = 8
 """Clusters whose costs are summed side by side, in the vector units."""
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def count_pairs(labels, by_row, counts):
     """Adds to counts (S, L, C) how many rows with label l in draw s have label c; rows without a place count nowhere."""
     for i in range(len(labels)):
@@ -24,7 +24,7 @@ def count_pairs(labels, by_row, counts):
                 counts[s, by_row[i, s], labels[i]] += 1
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def draw_labels(memberships, u, by_row, first):
     """Labels drawn from memberships (B, N, K) with uniform u (B, N), into by_row (N, S) from draw `first` on."""
     for b in range(memberships.shape[0]):
@@ -36,7 +36,7 @@ def draw_labels(memberships, u, by_row, first):
             by_row[i, first + b] = label
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def descend_information(labels, order, by_row, n_labels, max_clusters, terms):
     """A local minimum of the expected variation of information, from `labels` (N,) on and in place.
 
@@ -69,7 +69,7 @@ def descend_information(labels, order, by_row, n_labels, max_clusters, terms):
                 labels[i] = a
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def descend_pairs(labels, order, similarity, max_clusters):
     """A local minimum of the expected number of pairs that differ, from `labels` (N,) on and in place.
 

@@ -6,11 +6,12 @@ Samplers run their chains in threads or processes of their own, so that nothing 
 import numpy as np
 from numba import njit
 
-from bayesgmm.kernels.cache import INTERNAL
+from bayesgmm.kernels.block import matrices, matrix, vector
+from bayesgmm.kernels.cache import ENTRY, INTERNAL
 from bayesgmm.kernels.moments import add_moments
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")  # what calls it compiles faster so
+@njit(**INTERNAL, inline="always")  # what calls it compiles faster so
 def score(X, weights, means, scale_trils, row_weights):
     r"""Weighted log-likelihood and its gradient.
 
@@ -35,41 +36,38 @@ def score(X, weights, means, scale_trils, row_weights):
         that means nothing.
     """
     n_components, n_features = means.shape
-    counts = np.zeros(n_components)
-    sums = np.zeros((n_components, n_features))
-    scatters = np.zeros((n_components, n_features, n_features))
-    location, scale = np.zeros(n_features), np.ones(n_features)
-    log_weights = np.log(weights)
+    counts, sums = vector(n_components), matrix(n_components, n_features)
+    scatters = matrices(n_components, n_features, n_features)
+    location, scale = vector(n_features), vector(n_features)
+    for i in range(n_features):
+        scale[i] = 1.0
+    start, only_variances = np.int64(0), np.bool_(False)  # literals would have add_moments compiled again
     log_likelihood = add_moments(
-        X, location, scale, row_weights, 0, X.shape[0], log_weights, means, scale_trils, False, counts, sums, scatters
+        X, location, scale, row_weights, start, X.shape[0], weights, means, scale_trils, only_variances, counts, sums, scatters
     )
-    d_weights = np.empty_like(counts)
-    d_means = np.empty_like(sums)
-    d_covariances = np.zeros_like(scatters)
-    inverse = np.empty((n_features, n_features))
-    half = np.empty((n_features, n_features))
-    whitened = np.empty((n_features, n_features))
+    d_weights, d_means = vector(n_components), matrix(n_components, n_features)
+    d_covariances = matrices(n_components, n_features, n_features)
+    inverse, transposed = matrix(n_features, n_features), matrix(n_features, n_features)
+    half, whitened = matrix(n_features, n_features), matrix(n_features, n_features)
     for k in range(n_components):
         d_weights[k] = counts[k] / weights[k]
-        _invert_lower(scale_trils[k], inverse)
+        _invert_lower(scale_trils[k], inverse, transposed)
         _times_transposed(inverse, sums[k], d_means[k])
-        _matmul(inverse, scatters[k], half)
-        _matmul(half, inverse.T, whitened)
+        _sandwich(inverse, scatters[k], half, whitened)
         for i in range(n_features):
             for j in range(n_features):
                 whitened[i, j] *= 0.5
             whitened[i, i] -= 0.5 * counts[k]
-        _matmul(inverse.T, whitened, half)
-        _matmul(half, inverse, d_covariances[k])
+        _sandwich(transposed, whitened, half, d_covariances[k])
     return log_likelihood, d_weights, d_means, d_covariances
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def score_of_trils(X, weights, means, scale_trils, row_weights):
     """As `score`, with the gradient by the lower Cholesky factors L_k of Sigma_k = L_k L_k' in the place of d_covariances."""
     log_likelihood, d_weights, d_means, d_covariances = score(X, weights, means, scale_trils, row_weights)
     n_components, n_features = means.shape
-    d_scale_trils = np.zeros_like(d_covariances)
+    d_scale_trils = matrices(n_components, n_features, n_features)
     for k in range(n_components):
         for i in range(n_features):
             for j in range(i + 1):
@@ -79,7 +77,8 @@ def score_of_trils(X, weights, means, scale_trils, row_weights):
 
 
 @njit(**INTERNAL)
-def _invert_lower(tril, inverse):
+def _invert_lower(tril, inverse, transposed):
+    """tril^{-1} into inverse, and its transpose."""
     n = tril.shape[0]
     for j in range(n):
         for i in range(j):
@@ -90,17 +89,25 @@ def _invert_lower(tril, inverse):
             for m in range(j, i):
                 total -= tril[i, m] * inverse[m, j]
             inverse[i, j] = total / tril[i, i]
+    for i in range(n):
+        for j in range(n):
+            transposed[j, i] = inverse[i, j]
 
 
 @njit(**INTERNAL)
-def _matmul(a, b, out):
-    """a @ b into out, by loops: for matrices this small a call to BLAS costs more, and BLAS may start threads."""
-    for i in range(a.shape[0]):
-        for j in range(b.shape[1]):
-            total = 0.0
-            for m in range(a.shape[1]):
-                total += a[i, m] * b[m, j]
-            out[i, j] = total
+def _sandwich(a, b, half, out):
+    """a b a' into out, a b into half, by loops: for matrices this small a call to BLAS costs more, and BLAS may start threads."""
+    n = a.shape[0]
+    for i in range(n):
+        for j in range(n):
+            half[i, j] = 0.0
+            for m in range(n):
+                half[i, j] += a[i, m] * b[m, j]
+    for i in range(n):
+        for j in range(n):
+            out[i, j] = 0.0
+            for m in range(n):
+                out[i, j] += half[i, m] * a[j, m]
 
 
 @njit(**INTERNAL)

@@ -11,9 +11,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bayesgmm.kernels.cache import ENTRY
 from bayesgmm.kernels.density import fill_responsibilities
-from bayesgmm.kernels.moments import prepare_parameters
-from bayesgmm.kernels.rows import plain
+from bayesgmm.kernels.rows import rows_of
 from bayesgmm.kernels.threads import available_threads
 
 Array = NDArray[np.float64]
@@ -36,7 +36,7 @@ class Tally(NamedTuple):
     entropy: float
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def add_matches(gamma, labels, gains):
     """Rows with label j whose most probable component is k, added to gains[j, k]; their memberships break ties.
 
@@ -54,7 +54,7 @@ def add_matches(gamma, labels, gains):
             gains[labels[n], chosen] += 1.0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def add_products(gamma, target, gains):
     """sum_n target_nj gamma_nk added to gains[j, k]; target (N, K)."""
     for n in range(gamma.shape[0]):
@@ -63,7 +63,7 @@ def add_products(gamma, target, gains):
                 gains[j, k] += target[n, j] * gamma[n, k]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def add_draw(gamma, places, memberships, votes):
     """One draw, its component k in place places[k], added to memberships and votes; its entropy is returned."""
     entropy = 0.0
@@ -86,14 +86,14 @@ def tally_of_draws(X: Array, weights: Array, means: Array, scale_trils: Array, c
 
     Chunks are fixed by S, N and K, and added in order, so that the sums are the same whatever the number of threads.
     """
-    X = plain(X)
+    rows = rows_of(X)
     n_draws, shape = len(weights), (X.shape[0], weights.shape[1])
     permutations = np.empty(weights.shape, dtype=np.intp)
 
     def part(start: int, stop: int) -> tuple[Array, NDArray[np.int64], float]:
         gamma, memberships, votes, entropy = np.empty(shape), np.zeros(shape), np.zeros(shape, dtype=np.int64), 0.0
         for s in range(start, stop):
-            fill_responsibilities(X, 0, X.shape[0], *prepare_parameters(weights[s], means[s], scale_trils[s]), gamma)
+            fill_responsibilities(rows, (weights[s], means[s], scale_trils[s]), gamma)
             permutations[s] = choose(s, gamma)
             entropy += add_draw(gamma, permutations[s].argsort(), memberships, votes)
         return memberships, votes, entropy

@@ -67,7 +67,7 @@ class Hyperparameters(NamedTuple):
     scalars: Array
 
 
-@njit(cache=True, error_model="numpy")
+@njit(**INTERNAL)
 def _scale_log_prior(kind, first, second, sigma):
     """Unnormalised ln p(sigma) and its derivative; `first` and `second` are the prior's parameters in their usual order."""
     if kind == _INVERSE_GAMMA:
@@ -410,7 +410,7 @@ def _spread_of_totals(d_log_scales, extra):
         extra[k] -= mean
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")  # into the one function that calls it, which compiles faster
+@njit(**INTERNAL, inline="always")  # into the one function that calls it, which compiles faster
 def log_posterior(u, X, row_weights, layout, hyper, gradient):
     """ln p(u | X) up to the evidence; its gradient (n_coordinates,) into `gradient`. Coordinates as in `coordinates`.
 
@@ -500,7 +500,7 @@ def _scale_log_constant(priors: ResolvedPriors, kind: int, scale_params: Array) 
     distribution, rows = priors.scale_distribution, priors.structure.scales_shape[0]
     if isinstance(distribution, HierarchicalGamma):
         return distribution.log_constant(rows).sum()
-    unnormalised = [_scale_log_prior(kind, first, second, 1.0)[0] for first, second in scale_params[:2].T]
+    unnormalised = [_scale_log_prior.py_func(kind, first, second, 1.0)[0] for first, second in scale_params[:2].T]
     return rows * (distribution.logpdf(np.ones(len(unnormalised))) - unnormalised).sum()
 
 

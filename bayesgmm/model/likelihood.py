@@ -16,8 +16,9 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 from pytensor.tensor.math import Sum
 from pytensor.tensor.rewriting.basic import register_canonicalize
 
-from bayesgmm.kernels.block import CODE_VERSION
-from bayesgmm.kernels.density import fill_log_density
+from bayesgmm.kernels.block import CODE_VERSION, matrix, vector
+from bayesgmm.kernels.cache import ENTRY
+from bayesgmm.kernels.density import compute_log_density, fill_densities
 from bayesgmm.kernels.score import score_of_trils
 
 
@@ -35,7 +36,7 @@ class MixtureLogDensity(Op):
         return [(shapes[0][0],)]
 
     def perform(self, node, inputs, outputs):
-        outputs[0][0] = _log_density(*map(np.ascontiguousarray, inputs))
+        outputs[0][0] = compute_log_density(*inputs)
 
     def pullback(self, inputs, outputs, cotangents):
         _, *gradients = mixture_score(*inputs, cotangents[0])
@@ -73,10 +74,14 @@ mixture_log_density = MixtureLogDensity()
 mixture_score = MixtureScore()
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(**ENTRY)
 def _log_density(X, weights, means, scale_trils):
-    out = np.empty(X.shape[0])
-    fill_log_density(X, 0, X.shape[0], np.log(weights), means, scale_trils, out)
+    n_components, n_features = means.shape
+    location, scale, out = vector(n_features), vector(n_features), vector(X.shape[0])
+    for i in range(n_features):
+        scale[i] = 1.0
+    start = np.int64(0)  # a literal would have fill_densities compiled again
+    fill_densities(X, location, scale, start, X.shape[0], weights, means, scale_trils, out, matrix(start, n_components))
     return out
 
 

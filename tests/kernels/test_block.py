@@ -1,11 +1,13 @@
 """The inlined exponential and logarithm against NumPy's."""
 
 import numpy as np
+from numba import njit
 
 from bayesgmm.kernels.block import exp_nonpositive, log_from_one
 
 
-def exp_of(x: np.ndarray) -> np.ndarray:
+@njit
+def exp_of(x):
     return np.array([exp_nonpositive(value) for value in x])
 
 
@@ -20,7 +22,7 @@ def test_exp_is_within_2_ulp_down_to_minus_708() -> None:
 def test_exp_at_the_edges() -> None:
     np.testing.assert_array_equal(exp_of(np.array([0.0, -0.0, -5e-324])), 1.0)
     np.testing.assert_array_equal(exp_of(np.array([np.nextafter(-708.0, -np.inf), -745.0, -1e300, -np.inf])), 0.0)
-    assert exp_nonpositive(-708.0) > 0
+    assert exp_of(np.array([-708.0]))[0] > 0
 
 
 def test_exp_never_falls() -> None:
@@ -28,7 +30,8 @@ def test_exp_never_falls() -> None:
     assert (np.diff(exp_of(x)) >= 0).all()
 
 
-def log_of(x: np.ndarray) -> np.ndarray:
+@njit
+def log_of(x):
     return np.array([log_from_one(value) for value in x])
 
 
@@ -43,5 +46,4 @@ def test_log_is_within_2_ulp_from_1_on() -> None:
 
 
 def test_log_at_1() -> None:
-    assert log_from_one(1.0) == 0.0
-    assert log_from_one(np.nextafter(1.0, 2.0)) == np.finfo(float).eps
+    np.testing.assert_array_equal(log_of(np.array([1.0, np.nextafter(1.0, 2.0)])), [0.0, np.finfo(float).eps])
