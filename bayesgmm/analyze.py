@@ -14,7 +14,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.families import family_named
 from bayesgmm.model.priors import Priors
 from bayesgmm.posterior.schema import with_groups
-from bayesgmm.sampling.sample import sample
+from bayesgmm.sampling.sample import compile_posterior, sample
 
 SIZES = range(1, 10)
 """Numbers of components that are tried where none is given."""
@@ -83,6 +83,7 @@ def analyze(
     check_probability(ci_prob, "ci_prob")
     seed = check_seed(seed)
     known = None if labels is None else _known_labels(labels, dataset.n_samples)
+    compile_posterior(progress)
     fit_stream, sample_stream = np.random.default_rng(seed).spawn(2)
     selected = ""
     fit_seed: int | np.random.Generator = fit_stream

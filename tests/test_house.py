@@ -18,6 +18,7 @@ ROOMS = (
     "data",
     "datasets",
     "kernels",
+    "compilation",
     "families",
     "em",
     "partitions",

@@ -153,6 +153,11 @@ def _compiled() -> tuple[Any, Any]:
     return density, cfunc(_COPY_SIGNATURE, cache=True)(_copy)
 
 
+def compile_density() -> None:
+    """The log-posterior and its gradient."""
+    _compiled()
+
+
 @cache
 def _by_address() -> Any:
     """The density, for arrays by the addresses of their values."""
