@@ -42,8 +42,9 @@ print(bg.Priors().resolved(X.to_numpy(dtype=float), 2).describe(tuple(X.columns)
 # %% [markdown]
 # ## The posterior
 #
-# Chains start at weighted-likelihood bootstrap replicates of the EM optima. The tree is an `xarray.DataTree` that every ArviZ
-# function takes as it is; `posterior` is relabelled with the EM fit as pivot, `posterior_raw` is as sampled.
+# Each EM optimum is followed to the posterior mode beside it. Chains start at draws from the normal approximation there, in the
+# coordinates in which it is standard normal. The tree is an `xarray.DataTree` that every ArviZ function takes as it is;
+# `posterior` is relabelled with the EM fit as pivot, `posterior_raw` is as sampled.
 
 # %%
 tree = bg.sample(X, em, draws=DRAWS, tune=DRAWS, seed=1)

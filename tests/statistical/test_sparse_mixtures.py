@@ -16,6 +16,7 @@ import pytest
 from scipy.special import gammaln
 
 import bayesgmm as bg
+from tests.representatives import representative_values
 from tests.statistical.exact import random_problem, solve
 
 pytestmark = [
@@ -42,7 +43,7 @@ DATA = {
 }
 
 
-@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize("name", representative_values(DATA, 2))
 def test_superfluous_components_are_empty(name):
     X, n_groups = DATA[name]
     table = bg.occupied_components(bg.sample(X, MANY, priors=SPARSE, seed=SEED, progress=False))
@@ -52,6 +53,7 @@ def test_superfluous_components_are_empty(name):
     assert table["probability"][: n_groups - 1].sum() < 0.001
 
 
+@pytest.mark.exhaustive
 def test_old_faithful_has_two_or_three():
     """A third component that holds rows is not excluded; chains seldom go between that and two, and the errors say so."""
     table = bg.occupied_components(bg.sample(bg.load_faithful(), 4, priors=SPARSE, seed=SEED, progress=False))
@@ -60,8 +62,8 @@ def test_old_faithful_has_two_or_three():
     assert table["probability"][4] < 0.1
 
 
-@pytest.mark.parametrize("concentration", [0.1, 0.2, 0.4])
-@pytest.mark.parametrize("covariance", ["VVV", "VVI"])
+@pytest.mark.parametrize("concentration", representative_values([0.1, 0.2, 0.4], 1))
+@pytest.mark.parametrize("covariance", representative_values(["VVV", "VVI"], 0))
 def test_exactly_known_posteriors(concentration, covariance):
     rng = np.random.default_rng([SEED, round(10 * concentration), len(covariance)])
     problem = random_problem(rng, covariance=covariance, n_features=1 + (covariance == "VVI"), n_components=3)
@@ -105,7 +107,7 @@ def from_evidences(found, n_components, concentration, n_samples):
     return factor * all_occupied, factor * np.hypot(error, all_occupied * np.hypot(errors, errors[-1]))
 
 
-@pytest.mark.parametrize("concentration", [0.05, 0.3])
+@pytest.mark.parametrize("concentration", representative_values([0.05, 0.3], 1))
 def test_occupied_components_and_evidences_agree(concentration):
     X, _ = DATA["two groups in a column"]
     priors = bg.Priors(concentration=concentration)

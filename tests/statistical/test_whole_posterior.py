@@ -5,13 +5,13 @@ import pytest
 
 import bayesgmm as bg
 from tests.data_sets import data_set
+from tests.representatives import representative_values, representatives
 
 pytestmark = [
     pytest.mark.statistical,
     pytest.mark.filterwarnings("ignore::bayesgmm.errors.SamplingWarning"),  # judged by what the seeds give
 ]
 
-SEEDS = range(20)
 HARD = [("iris", 4), ("faithful", 4), ("galaxies", 6), ("acidity", 4), ("crabs", 4)]
 
 
@@ -28,12 +28,13 @@ def moments(tree):
     return values.mean(axis=0), values.std(axis=0)
 
 
-def test_twenty_seeds_give_one_posterior_of_iris():
+@pytest.mark.parametrize("n_seeds", representative_values([3, 20], 0))
+def test_seeds_give_one_posterior_of_iris(n_seeds):
     """Shares of the modes within 0.05, means within 0.1 posterior standard deviations of the mean over all seeds."""
     X = data_set("iris")
     em = bg.fit_em(X, 3, seed=0)
     found, shares = [], []
-    for seed in SEEDS:
+    for seed in range(n_seeds):
         tree = bg.sample(X, em, seed=seed, progress=False)
         found.append(moments(tree))
         occupied = bg.occupied_components(tree)["probability"]
@@ -47,7 +48,7 @@ def test_twenty_seeds_give_one_posterior_of_iris():
     assert np.ptp(shares, axis=0).max() < 0.05
 
 
-@pytest.mark.parametrize(("name", "n_components"), HARD)
+@pytest.mark.parametrize(("name", "n_components"), representatives(HARD, 3))
 def test_five_seeds_give_one_evidence(name, n_components):
     """Standard deviation below 0.15 nats, and no larger than the standard errors allow; ten: docs/scripts/evidence_figures.py."""
     X = data_set(name)
