@@ -1,7 +1,7 @@
 """Claim: what users call is no slower than in another checkout, such as that of the commit before.
 
-The two packages take turns, each case in new processes with warm caches of their own; a process takes the best of a few calls. The
-ratio, seconds before to seconds of this checkout, is the median over the rounds.
+The two packages take turns, each case in new processes with warm caches of their own; a process takes the best of a few calls.
+The ratio, seconds before to seconds of this checkout, is the median over the rounds.
 Run: git worktree add FOLDER COMMIT; uv run python benchmarks/nothing_is_slower_than_before.py FOLDER [PART OF A CASE'S NAME]
 """
 

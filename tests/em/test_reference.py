@@ -13,7 +13,6 @@ from bayesgmm.em.result import EMResult
 from bayesgmm.em.select import select
 from bayesgmm.families.common_orientation import orientation_gradient_norm
 from bayesgmm.params import MixtureParams
-from tests.representatives import representative_values
 
 FOLDER = Path(__file__).parents[1] / "reference"
 MCLUST: dict[str, Any] = json.loads((FOLDER / "faithful_mclust.json").read_text(encoding="utf-8"))
@@ -120,7 +119,7 @@ def gradient_norm(em: EMResult, X: Any) -> float:
 
 
 @pytest.mark.statistical  # some 500 fits a data set, all their starts to the limit
-@pytest.mark.parametrize("data", representative_values(GRID, 2))
+@pytest.mark.parametrize("data", GRID)
 def test_bic_is_at_least_as_good_as_mclusts(data: str) -> None:
     """Every cell of mclust's default grid where both converge, with its loose tolerance allowed for: 0.01 in BIC."""
     selection = select(DATA[data], seed=1, n_init=12, n_long=12, progress=False)
