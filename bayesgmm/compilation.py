@@ -5,6 +5,7 @@ one half of what an analysis needs while this one compiles the other half; both 
 processes read it. What is not listed here is compiled when it is called, as numba does.
 """
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -40,8 +41,10 @@ TIMEOUT = 300.0
 @cache
 def compile_side_by_side(here: Parts, beside: Parts, progress: bool | None) -> None:
     """Compile what was not compiled before: the parts of `here` in this process, those of `beside` in another."""
+    if numba.config.DISABLE_JIT or is_temporary(_cache_folder()):
+        return
     here, beside = (tuple(part for part in parts if not _is_compiled(part)) for parts in (here, beside))
-    if not (here or beside) or numba.config.DISABLE_JIT or is_temporary(_cache_folder()):
+    if not (here or beside):
         return
     with progress_bars(progress) as bars:
         task = bars.add_task("Compiling, once on this machine", total=len(here) + len(beside), note="")
@@ -65,7 +68,7 @@ def _process(parts: Parts) -> subprocess.Popen[bytes] | None:
     path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
         return subprocess.Popen(
-            [sys.executable, "-m", __name__, *names],
+            [sys.executable, "-P", "-m", __name__, *names],
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -85,23 +88,17 @@ def _ends_well(process: subprocess.Popen[bytes]) -> bool:
 def _put_stamps(*parts: Part) -> None:
     with suppress(OSError):  # they only save time
         for part in parts:
-            _stamp(part).write_text(_version(), encoding="utf-8")
+            _stamp(part).touch()
 
 
 def _is_compiled(part: Part) -> bool:
-    """Whether the part was compiled from these sources for this processor."""
-    try:
-        return _stamp(part).read_text(encoding="utf-8") == _version()
-    except OSError:
-        return False
+    return _stamp(part).exists()
 
 
 def _stamp(part: Part) -> Path:
-    return _cache_folder() / f"{part.__name__}.compiled"
-
-
-def _version() -> str:
-    return f"{FINGERPRINT} numba {numba.__version__} {llvmlite.binding.get_host_cpu_name()}"
+    """A file that says that the part was compiled from these sources by this numba for this processor."""
+    version = f"{FINGERPRINT} {numba.__version__} {llvmlite.binding.get_host_cpu_name()}"
+    return _cache_folder() / f"{part.__name__}-{hashlib.sha256(version.encode()).hexdigest()[:16]}.compiled"
 
 
 def _cache_folder() -> Path:
