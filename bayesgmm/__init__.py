@@ -3,9 +3,6 @@
 The public names are listed in `__init__.pyi`. Each is imported on first use, so that a point estimate does not wait for PyMC.
 """
 
-from importlib.metadata import version
-
 import lazy_loader
 
-__version__ = version("bayesgmm")
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

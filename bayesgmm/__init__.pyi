@@ -59,8 +59,7 @@ from .sampling.extend import extend
 from .sampling.log_evidence import Evidence, log_evidence
 from .sampling.n_components import NComponentsPosterior, n_components_posterior
 from .sampling.sample import sample
-
-__version__: str
+from .version import __version__
 
 __all__ = [
     "BayesGMMError",
@@ -92,6 +91,7 @@ __all__ = [
     "SamplingWarning",
     "Selection",
     "StandardErrors",
+    "__version__",
     "analyze",
     "assignments",
     "bootstrap_lrt",

@@ -1,35 +1,25 @@
-"""The command line: parse, call, print."""
+"""The command line: parse, call, print. What takes long to import is imported by the command that runs."""
 
 import argparse
+import atexit
+import gc
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-from rich.console import Console
+from bayesgmm import commands
+from bayesgmm.em.criteria import CRITERIA
+from bayesgmm.errors import BayesGMMError
+from bayesgmm.files import ANALYSIS_FILE, TABLE_FILE, require_file
+from bayesgmm.version import __version__
 
-from bayesgmm.analyze import analyze
-from bayesgmm.compare.agreement import label_agreement
-from bayesgmm.compare.comparison import Comparison, compare
-from bayesgmm.data import check_count
-from bayesgmm.datasets import load_faithful
-from bayesgmm.em.select import CRITERIA, select
-from bayesgmm.errors import BayesGMMError, InputError
-from bayesgmm.io import load, save
-from bayesgmm.posterior.schema import em_of
-from bayesgmm.report.html import write_report
-from bayesgmm.report.selection import write_selection
-from bayesgmm.report.terminal import print_selection, print_summary
-from bayesgmm.table import read_table, split_table
-
-DONE, NOT_CONVERGED, BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 0, 1, 2, 3, 130
+BAD_INPUT, INTERNAL_ERROR, INTERRUPTED = 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0 done, 1 not converged (files written all the same), 2 bad usage or bad data."""
     options = _parser().parse_args(arguments)
+    atexit.register(gc.freeze)  # or Python searches all that was imported for garbage before it ends, which takes a second
     try:
         return int(options.command(options))
     except BayesGMMError as error:
@@ -50,108 +40,30 @@ def one_line(message: str) -> str:
 
 def demo(options: argparse.Namespace) -> int:
     """Old Faithful with two components."""
-    return _analyze(load_faithful(), None, 2, options, _writable_folder(options.out))
+    return commands.demo(options)
 
 
 def fit(options: argparse.Namespace) -> int:
     """A table of the user's own."""
-    X, labels = _table(options)
-    folder = _writable_folder(options.out)
-    with _naming(options.data):
-        return _analyze(X, labels, options.n_components, options, folder)
+    require_file(options.data, TABLE_FILE)
+    return commands.fit(options)
 
 
-def select_model(options: argparse.Namespace) -> int:
+def select(options: argparse.Namespace) -> int:
     """Families times numbers of components, on a table of the user's own."""
-    X, labels = _table(options)
-    folder = _writable_folder(options.out)
-    covariance = options.covariance if options.covariance == "all" else _names(options.covariance)
-    largest = check_count(options.max_components, "--max-components")
-    with _naming(options.data):
-        selection = select(X, range(1, largest + 1), covariance=covariance, criterion=options.criterion, seed=options.seed)
-    print_selection(selection, Console())
-    if labels is not None:
-        agreement = label_agreement(labels.to_numpy().astype(str), {"EM": selection.best.predict(X)}).iloc[0]
-        print(f"Against {options.label!r}: adjusted Rand index {agreement['adjusted_rand']:.3f}")
-    for path in write_selection(selection, folder):
-        print(f"wrote {path}")
-    return DONE if selection.best.converged and not selection.interrupted else NOT_CONVERGED
-
-
-def _table(options: argparse.Namespace) -> tuple[pd.DataFrame, pd.Series | None]:
-    """The columns to fit and the known labels, as the command line names them."""
-    columns = None if options.columns is None else _names(options.columns)
-    table = read_table(options.data)
-    try:
-        return split_table(table, columns, options.label)
-    except InputError as error:
-        raise InputError(f"{options.data}: {error}") from error
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Bad data are refused with the file's name and, where a column is at fault, the options that help."""
-    try:
-        yield
-    except InputError as error:
-        hint = (
-            "\nOn the command line: --columns a,b picks columns, --label COLUMN sets one aside" if "column" in str(error) else ""
-        )
-        raise InputError(f"{path}: {error}{hint}") from error
+    require_file(options.data, TABLE_FILE)
+    return commands.select(options)
 
 
 def report(options: argparse.Namespace) -> int:
     """The report of a saved analysis."""
-    tree = load(options.analysis)
-    em = em_of(tree)
-    if em is None:
-        raise InputError(f"{options.analysis} has no EM fit to compare the posterior with")
-    comparison = compare(em, tree)
-    print(f"wrote {write_report(comparison, options.out)}")
-    return _status(comparison)
-
-
-def _analyze(
-    X: pd.DataFrame, labels: pd.Series | None, n_components: int | None, options: argparse.Namespace, folder: Path
-) -> int:
-    comparison = analyze(
-        X,
-        n_components,
-        covariance=options.covariance,
-        labels=labels,
-        draws=options.draws,
-        chains=options.chains,
-        seed=options.seed,
-    )
-    print_summary(comparison, Console())
-    print(f"wrote {save(comparison.tree, folder / 'analysis.nc')}")
-    print(f"wrote {write_report(comparison, folder / 'report.html')}")
-    return _status(comparison)
-
-
-def _status(comparison: Comparison) -> int:
-    return DONE if comparison.diagnosis.ok and comparison.em.converged else NOT_CONVERGED
-
-
-def _writable_folder(path: Path) -> Path:
-    """The folder, made if need be, and known to be writable before hours of work depend on it."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".bayesgmm-probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"cannot write to the folder {path}: {error.strerror}") from error
-    return path
+    require_file(options.analysis, ANALYSIS_FILE)
+    return commands.report(options)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bayesgmm", description="Gaussian mixtures by EM and by NUTS, side by side.")
-    parser.add_argument("--version", action="version", version=f"bayesgmm {version('bayesgmm')}")
+    parser.add_argument("--version", action="version", version=f"bayesgmm {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = argparse.ArgumentParser(add_help=False)
@@ -191,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path(), metavar="DIR", help="folder for selection.csv and selection.svg (default: this one)"
     )
     command.add_argument("--seed", type=int, default=0, help="the same seed gives the same selection (default: 0)")
-    command.set_defaults(command=select_model)
+    command.set_defaults(command=select)
 
     command = commands.add_parser("report", help="the report of a saved analysis")
     command.add_argument("analysis", type=Path, metavar="ANALYSIS.nc")

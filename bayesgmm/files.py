@@ -1,4 +1,4 @@
-"""One write to disk that happens whole or not at all."""
+"""Files: those that must be there, and one write to disk that happens whole or not at all."""
 
 import os
 from collections.abc import Callable
@@ -6,6 +6,28 @@ from pathlib import Path
 from uuid import uuid4
 
 from bayesgmm.errors import InputError
+
+TABLE_FILE, ANALYSIS_FILE = "a CSV or Parquet file", "an analysis file (.nc)"
+
+
+def require_file(path: str | os.PathLike[str], kind: str) -> Path:
+    """`path` as a Path where a file is; InputError that says which `kind` of file is needed if there is none."""
+    source = Path(path)
+    if not source.is_file():
+        raise InputError(f"{source} is {'a folder' if source.is_dir() else 'not there'}; {kind} is needed")
+    return source
+
+
+def writable_folder(path: Path) -> Path:
+    """The folder, made if need be, and known to be writable before hours of work depend on it; InputError if it is not."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".bayesgmm-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write to the folder {path}: {error.strerror}") from error
+    return path
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:

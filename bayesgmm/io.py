@@ -7,7 +7,7 @@ from typing import Final
 import xarray as xr
 
 from bayesgmm.errors import FileFormatError, InputError
-from bayesgmm.files import check_target, write_whole
+from bayesgmm.files import ANALYSIS_FILE, check_target, require_file, write_whole
 
 SCHEMA_VERSION = 1
 ENGINE: Final = "h5netcdf"
@@ -41,9 +41,7 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     FileFormatError
         If the file is truncated, was not written by this library, or by a newer version of it.
     """
-    source = Path(path)
-    if not source.is_file():
-        raise InputError(f"{source} is {'a folder' if source.is_dir() else 'not there'}; an analysis file (.nc) is needed")
+    source = require_file(path, ANALYSIS_FILE)
     try:
         with xr.open_datatree(source, engine=ENGINE) as stored:
             tree = stored.load()

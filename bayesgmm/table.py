@@ -10,6 +10,7 @@ import pandas as pd
 
 from bayesgmm.data.dataset import count_of
 from bayesgmm.errors import InputError, MissingDependencyError
+from bayesgmm.files import TABLE_FILE, require_file
 
 OTHER_DELIMITERS = (";", "\t", "|")
 
@@ -24,8 +25,7 @@ def read_table(path: Path) -> pd.DataFrame:
     MissingDependencyError
         If a Parquet file is given and pyarrow is not installed.
     """
-    if not path.is_file():
-        raise InputError(f"{path} is {'a folder' if path.is_dir() else 'not there'}; a CSV or Parquet file is needed")
+    require_file(path, TABLE_FILE)
     if path.suffix.lower() in (".parquet", ".pq"):
         return _read_parquet(path)
     try:

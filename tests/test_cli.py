@@ -4,9 +4,11 @@ import pandas as pd
 import pytest
 
 import bayesgmm as bg
-from bayesgmm import cli
 from bayesgmm.cli import main
+from bayesgmm.commands import analysis, selection
 from bayesgmm.table import read_table
+
+pytestmark = pytest.mark.usefixtures("few_starts")
 
 SMALL = ["--draws", "50", "--chains", "2"]
 
@@ -82,7 +84,10 @@ def test_select_says_that_more_components_should_be_tried(tmp_path, capsys):
 
 
 def test_select_that_did_not_converge_has_status_1(csv, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "select", lambda X, sizes, **_: bg.select(X, sizes, covariance="EEE", n_init=1, max_iter=2, seed=0))
+    def hasty(X, sizes, **_):
+        return bg.select(X, sizes, covariance="EEE", n_init=1, max_iter=2, seed=0)
+
+    monkeypatch.setattr(selection, "select_mixture", hasty)
     arguments = ["select", str(csv), "--columns", "eruptions,waiting", "--max-components", "3", "--out", str(tmp_path)]
     assert main(arguments) == 1
     assert (tmp_path / "selection.csv").exists()
@@ -202,7 +207,7 @@ def test_other_ends_have_their_own_status(monkeypatch, capsys, error, status):
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "analyze", fail)
+    monkeypatch.setattr(analysis, "analyze", fail)
     assert main(["demo"]) == status
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1

@@ -12,6 +12,7 @@ import bayesgmm
 PACKAGE = Path(bayesgmm.__file__).parent
 ROOMS = (
     "errors",
+    "version",
     "progress",
     "files",
     "params",
@@ -32,6 +33,7 @@ ROOMS = (
     "io",
     "analyze",
     "table",
+    "commands",
     "cli",
     "",  # bayesgmm/__init__.py: the public names
     "__main__",
@@ -76,6 +78,8 @@ def imported_names(node: ast.AST, module: str, *, is_package: bool) -> list[str]
             prefix = ".".join([*base, *([origin] if origin else [])])
             return [f"{prefix}.{alias.name}" for alias in names]
         case ast.Call(func=ast.Name(id="__import__") | ast.Attribute(attr="import_module"), args=[ast.Constant(name), *_]):
+            return [str(name)]
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="lazy_loader" | "lazy"), attr="load"), args=[ast.Constant(name), *_]):
             return [str(name)]
         case _:
             return []
@@ -149,6 +153,8 @@ def test_every_module_is_seen() -> None:
         ("from .. import em", "kernels imports upward from em"),
         ("if True:\n    from bayesgmm.cli import main", "line 2: kernels imports upward from cli"),
         ("import importlib\nimportlib.import_module('bayesgmm.io')", "kernels imports upward from io"),
+        ("import lazy_loader\nio = lazy_loader.load('bayesgmm.io')", "kernels imports upward from io"),
+        ("import lazy_loader as lazy\npm = lazy.load('pymc')", "imports pymc, which only model and sampling/ may"),
         ("import pymc as pm", "imports pymc, which only model and sampling/ may"),
         ("from pytensor.graph import Op", "imports pytensor.graph.Op, which only model and sampling/ may"),
         ("import matplotlib.pyplot as plt", "imports matplotlib.pyplot, which only plots/ may"),
@@ -166,6 +172,12 @@ def test_the_checker_sees_an_upward_import_inside_a_function() -> None:
     assert "line 3: kernels imports upward from report" in upward
 
 
+def test_the_checker_sees_a_lazy_import_inside_a_function() -> None:
+    source = "import lazy_loader\ndef f():\n    return lazy_loader.load('pandas').NA\n"
+    (breach,) = find_breaches(source, "bayesgmm.kernels.moments")
+    assert "line 3: imports pandas inside a function" in breach
+
+
 def test_the_checker_resolves_relative_imports_of_a_package() -> None:
     assert find_breaches("from .moments import f", "bayesgmm.kernels", is_package=True) == []
     (breach,) = find_breaches("from ..em import f", "bayesgmm.kernels", is_package=True)
@@ -180,6 +192,7 @@ def test_the_checker_resolves_relative_imports_of_a_package() -> None:
         "from .block import expect_block",
         "import numpy as np",
         "from bayesgmm import errors",
+        "import lazy_loader\npd = lazy_loader.load('pandas')",
     ],
 )
 def test_the_checker_lets_downward_imports_pass(source: str) -> None:

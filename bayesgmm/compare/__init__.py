@@ -1,0 +1,3 @@
+"""The room of comparisons."""
+
+import bayesgmm.posterior  # noqa: F401 - ArviZ first

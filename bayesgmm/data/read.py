@@ -1,21 +1,22 @@
 """From whatever a user holds (arrays, data frames, lists) to a Dataset, or to one error that says all that is wrong."""
 
 import numbers
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals as nw
 import numpy as np
-import pandas as pd
-import xarray as xr
 from narwhals.exceptions import DuplicateError
 from numpy.typing import NDArray
-from scipy import sparse
 
 from bayesgmm.data.dataset import LISTED, Dataset, count_of, default_columns, quote, require_unique
 from bayesgmm.errors import InputError
 from bayesgmm.params import Array
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 ADVICE_LENGTH = 200  # characters of code in an advice; a longer one is left out
 EXAMPLE_LENGTH = 40  # characters of an offending value spelled out in a message
@@ -119,9 +120,9 @@ def _read(X: Any) -> _Table:
             f"X is a masked array with {count_of(int(np.ma.count_masked(X)), 'masked value')}: "
             "drop or fill in those rows and pass a plain array, in which no mask can be overlooked"
         )
-    if sparse.issparse(X):
+    if _is_a(X, "scipy.sparse", "sparray", "spmatrix"):
         raise InputError(f"X is a sparse matrix of shape {X.shape}: pass X.toarray()")
-    if isinstance(X, xr.DataArray):
+    if _is_a(X, "xarray", "DataArray"):
         return _read_data_array(X)
     try:
         native = nw.from_native(X, eager_only=True, allow_series=True, pass_through=True)
@@ -136,7 +137,13 @@ def _read(X: Any) -> _Table:
     return _read_array(_to_array(X), None)
 
 
-def _read_data_array(X: xr.DataArray) -> _Table:
+def _is_a(X: Any, module: str, *names: str) -> bool:
+    """Whether X is of one of the classes of a module, which is not imported for that: where nobody did, X is of none."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(X, tuple(getattr(loaded, name) for name in names))
+
+
+def _read_data_array(X: "xr.DataArray") -> _Table:
     if X.ndim == 1:
         raise InputError(
             f"X is a DataArray with the one dimension {X.dims[0]!r}: for a single feature pass X.expand_dims('feature', axis=1)"
@@ -207,8 +214,10 @@ def _fill(target: Array, column: NDArray[Any]) -> str | None:
     if column.dtype.kind in "biuf":
         target[:] = column
         return None
+    pandas = nw.dependencies.get_pandas()
+    missing = (None,) if pandas is None else (None, pandas.NA, pandas.NaT)
     for row, value in enumerate(column if column.dtype.kind in "mM" else column.tolist()):  # tolist of dates gives integers
-        if value is None or value is pd.NA or value is pd.NaT:
+        if any(value is mark for mark in missing):
             target[row] = np.nan
         elif _is_number(value):
             try:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm import em
 from bayesgmm.compilation import EM_BESIDE, EM_HERE, compile_side_by_side
 from bayesgmm.data import (
     Dataset,
@@ -25,7 +26,6 @@ from bayesgmm.em.bounds import BOUNDABLE
 from bayesgmm.em.initialise import (
     StartSample,
     check_init,
-    given_memberships,
     given_parameters,
     start_from_rows,
     start_sample,
@@ -160,7 +160,7 @@ def fit_em(
     elif isinstance(init, MixtureParams):
         starts, n_init = [("given parameters", given_parameters(init, n_components, problem.rows, problem.m_step))], 1
     else:
-        memberships = given_memberships(np.asarray(init), dataset.n_samples, n_components)
+        memberships = em.labels.given_memberships(np.asarray(init), dataset.n_samples, n_components)
         starts, n_init = [("given responsibilities", start_from_rows(problem.rows, memberships, problem.m_step))], 1
     settings = RunSettings(tol, max_iter, available_threads(), accelerate)
     return fit_starts(problem, starts, n_init, settings, n_long=n_long, sample=sample, progress=progress)

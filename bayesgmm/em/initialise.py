@@ -6,10 +6,9 @@ from functools import cached_property
 from itertools import chain, cycle, islice, repeat
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans, kmeans_plusplus
 
+from bayesgmm import em
 from bayesgmm.data import Dataset
 from bayesgmm.em.hierarchical import Merge, MergeTree, hierarchical_labels, merge_tree
 from bayesgmm.em.standardise import column_moments, common_unit
@@ -263,48 +262,6 @@ def nearest(X: Array, centres: Array) -> Labels:
     return distances.argmin(axis=0)
 
 
-def given_memberships(init: NDArray[np.generic], n_samples: int, n_components: int) -> Array:
-    """A user's labels (N,) or responsibilities (N, K) as responsibilities, checked."""
-    if init.ndim == 1:
-        labels, codes = label_codes(init, n_samples, "init")
-        if len(labels) != n_components:
-            raise InputError(f"init: the label vector has {len(labels)} distinct labels, but n_components is {n_components}")
-        return _one_hot(codes, n_components)
-    if init.shape != (n_samples, n_components):
-        raise InputError(f"init: the responsibilities have shape {init.shape}; need {(n_samples, n_components)}")
-    try:
-        responsibilities = init.astype(np.float64)
-    except (TypeError, ValueError):
-        raise InputError(
-            f"init: the responsibilities must be numbers; the first row is {init[0].tolist()!r:.80} (give labels as one column)"
-        ) from None
-    bad = ~(np.isclose(responsibilities.sum(axis=1), 1.0, atol=1e-6) & (responsibilities >= 0).all(axis=1))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InputError(
-            f"init: row {row} of the responsibilities is {responsibilities[row]}; rows must be non-negative and sum to 1 "
-            f"({int(bad.sum())} rows are not)"
-        )
-    return responsibilities
-
-
-def label_codes(labels: NDArray[np.generic], n_samples: int, name: str) -> tuple[NDArray[np.generic], Labels]:
-    """The distinct labels, sorted, and the index of each row's label; InputError unless every row has one."""
-    if labels.shape != (n_samples,):
-        raise InputError(f"{name}: labels must have shape ({n_samples},), one for each row; got shape {labels.shape}")
-    missing = int(pd.isna(labels).sum())
-    if missing:
-        raise InputError(f"{name}: the label vector has {missing} missing labels; label every row")
-    try:
-        distinct, codes = np.unique(labels, return_inverse=True)
-    except TypeError:
-        kinds = " and ".join(sorted({type(label).__name__ for label in labels}))
-        raise InputError(
-            f"{name}: the label vector holds {kinds}, which cannot be sorted; make all labels text, or all numbers"
-        ) from None
-    return distinct, codes.astype(np.intp)
-
-
 def _cut(tree: MergeTree, sample: StartSample, n_components: int) -> Array:
     rows, labels = hierarchical_labels(tree, n_components)
     memberships = np.zeros((len(sample.weights), n_components))
@@ -313,13 +270,11 @@ def _cut(tree: MergeTree, sample: StartSample, n_components: int) -> Array:
 
 
 def _kmeans(X: Array, row_weights: Array, n_components: int, rng: np.random.Generator) -> Array:
-    kmeans = KMeans(n_components, n_init=1, random_state=_random_state(rng))
-    return _one_hot(kmeans.fit(X, sample_weight=row_weights).labels_, n_components)
+    return _one_hot(em.kmeans.kmeans_labels(X, row_weights, n_components, _random_state(rng)), n_components)
 
 
 def _kmeans_plus_plus(X: Array, row_weights: Array, n_components: int, rng: np.random.Generator) -> Array:
-    centres, _ = kmeans_plusplus(X, n_components, sample_weight=row_weights, random_state=_random_state(rng))
-    return _one_hot(nearest(X, centres), n_components)
+    return _one_hot(nearest(X, em.kmeans.far_rows(X, row_weights, n_components, _random_state(rng))), n_components)
 
 
 def _one_hot(labels: NDArray[np.integer], n_components: int) -> Array:

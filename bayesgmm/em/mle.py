@@ -7,7 +7,8 @@ import numpy as np
 
 from bayesgmm.data import check_row_weights, validate
 from bayesgmm.em.fit import make_problem, result_of
-from bayesgmm.em.initialise import label_codes, start_from_rows
+from bayesgmm.em.initialise import start_from_rows
+from bayesgmm.em.labels import label_codes
 from bayesgmm.em.result import EMResult
 from bayesgmm.em.run import EMRun, EMStatus
 from bayesgmm.em.step import Collapsed

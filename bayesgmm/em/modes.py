@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.em.run import EMRun
 from bayesgmm.em.spurious import spurious_signs
@@ -32,7 +32,7 @@ def matching_order(params: MixtureParams, reference: MixtureParams) -> NDArray[n
     theirs, ours = reference.precisions, params.precisions
     distances = np.einsum("jki,jil,jkl->jk", shifts, theirs, shifts) + np.einsum("jki,kil,jkl->jk", shifts, ours, shifts)
     traces = np.einsum("jil,kil->jk", theirs, params.covariances) + np.einsum("kil,jil->jk", ours, reference.covariances)
-    _, order = linear_sum_assignment(distances + traces)
+    _, order = scipy.optimize.linear_sum_assignment(distances + traces)
     return order
 
 

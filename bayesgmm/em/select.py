@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayesgmm.data import Dataset, check_count, check_row_weights, check_seed, validate
+from bayesgmm.em.criteria import CRITERIA
 from bayesgmm.em.fit import RunSettings, check_settings, fit_starts, make_problem
 from bayesgmm.em.initialise import StartSample, check_init, start_sample, starting_memberships, starting_points
 from bayesgmm.em.prior import ConjugatePrior
@@ -29,8 +30,6 @@ THREADED_SIZE = 5000
 """Data of fewer numbers are fitted in one thread: their EM steps are so short that threads only wait for each other."""
 
 INTERRUPTED = "not fitted: interrupted by the user"
-
-CRITERIA = ("bic", "icl", "aic", "nec")
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ import io
 import re
 from html import escape
 
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from bayesgmm.plots.style import house_style
@@ -23,16 +24,25 @@ def to_svg(figure: Figure, name: str, label: str) -> str:
     label : str
         What the figure shows, for readers who do not see it.
     """
-    buffer = io.StringIO()
-    with house_style():
-        figure.savefig(buffer, format="svg", metadata=_NO_METADATA)
-    text = buffer.getvalue()
+    text = _drawn(figure)
     text = text[text.index("<svg") :]
     text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
     names: dict[str, str] = {}
     text = re.sub(r"<[^>]*>", lambda tag: _tidy_tag(tag[0], name, names), text)
     start = text.index(">")
     return f'{_without_fixed_size(text[:start])} role="img" aria-label="{escape(label)}"{text[start:].strip()}'
+
+
+def _drawn(figure: Figure) -> str:
+    """The figure as matplotlib's SVG, drawn once: savefig draws it twice, although the layout is part of each drawing."""
+    canvas, dpi, buffer = figure.canvas, figure.get_dpi(), io.StringIO()
+    with house_style():
+        try:
+            FigureCanvasSVG(figure).print_svg(buffer, metadata=_NO_METADATA)
+        finally:
+            figure.set_canvas(canvas)
+            figure.set_dpi(dpi)
+    return buffer.getvalue()
 
 
 def _tidy_tag(tag: str, prefix: str, names: dict[str, str]) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayesgmm.em.result import EMResult, em_result_from_dataset
+from bayesgmm.em.record import em_result_from_dataset
+from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError
 from bayesgmm.kernels.draws import log_density_of_draws
 

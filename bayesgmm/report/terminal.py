@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bayesgmm.compare.comparison import Comparison
+from bayesgmm.em.criteria import CRITERIA
 from bayesgmm.em.result import EMResult
-from bayesgmm.em.select import CRITERIA, Selection
+from bayesgmm.em.select import Selection
 from bayesgmm.plots.style import short_label
 from bayesgmm.report.sections import parameter_table, summary_line, verdict_and_findings
 

@@ -2,4 +2,6 @@
 
 import lazy_loader
 
+import bayesgmm.posterior  # noqa: F401 - ArviZ first
+
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules=["through_pymc"])

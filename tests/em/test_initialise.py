@@ -12,7 +12,6 @@ from bayesgmm.em.initialise import (
     SAMPLE_ROWS,
     STARTS,
     StartSample,
-    given_memberships,
     given_parameters,
     nearest,
     start_from_memberships,
@@ -20,6 +19,7 @@ from bayesgmm.em.initialise import (
     start_sample,
     starting_memberships,
 )
+from bayesgmm.em.labels import given_memberships
 from bayesgmm.em.step import Collapsed, MStep
 from bayesgmm.errors import InputError
 from bayesgmm.families import FAMILIES, ONE_COLUMN, family_named

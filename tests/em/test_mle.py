@@ -11,7 +11,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticD
 from bayesgmm.datasets import load_iris
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.mle import fit_mle
-from bayesgmm.em.result import em_result_from_dataset
+from bayesgmm.em.record import em_result_from_dataset
 from bayesgmm.em.run import EMStatus
 from bayesgmm.errors import FitError, InputError
 from tests.em.covariance_members import FOURTEEN

@@ -16,7 +16,8 @@ from bayesgmm.em.information import information_at
 from bayesgmm.em.modes import same_optimum
 from bayesgmm.em.noise import SEPARABLE, without_noise
 from bayesgmm.em.prior import ConjugatePrior
-from bayesgmm.em.result import EMResult, em_result_from_dataset
+from bayesgmm.em.record import em_result_from_dataset
+from bayesgmm.em.result import EMResult
 from bayesgmm.em.run import EMStatus, run_em
 from bayesgmm.em.standard_errors import standard_errors
 from bayesgmm.em.step import MStep, em_step

@@ -11,7 +11,8 @@ import xarray as xr
 from bayesgmm.datasets import load_faithful
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.prior import ConjugatePrior
-from bayesgmm.em.result import EMResult, em_result_from_dataset, sample_mixture
+from bayesgmm.em.record import em_result_from_dataset
+from bayesgmm.em.result import EMResult, sample_mixture
 from bayesgmm.em.run import EMStatus
 from bayesgmm.errors import InputError
 from bayesgmm.kernels import reference

@@ -1,0 +1,3 @@
+"""The names of the information criteria."""
+
+CRITERIA = ("bic", "icl", "aic", "nec")
