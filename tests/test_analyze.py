@@ -11,6 +11,8 @@ from rich.console import Console
 
 import bayesgmm as bg
 
+pytestmark = pytest.mark.usefixtures("few_starts")
+
 REFERENCE = Path(__file__).parent / "reference"
 
 

@@ -8,6 +8,8 @@ import bayesgmm as bg
 from bayesgmm import files
 from tests.posteriors import made_tree, separated_params
 
+pytestmark = pytest.mark.usefixtures("few_starts")
+
 
 def test_a_write_that_fails_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch):
     target = tmp_path / "report.html"

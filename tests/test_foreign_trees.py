@@ -10,6 +10,8 @@ import xarray as xr
 
 import bayesgmm as bg
 
+pytestmark = pytest.mark.usefixtures("few_starts")
+
 HERE = Path(__file__).parent
 DIMS = ("chain", "draw", "cluster", "feature", "feature_bis")
 SEARCHING = ("ecr", "ecr_iterative", "ecr_iterative_soft", "stephens", "pra")

@@ -9,6 +9,8 @@ from bayesgmm.compare.agreement import label_agreement
 from bayesgmm.compare.calibration import calibration
 from bayesgmm.compare.findings import write_findings
 
+pytestmark = pytest.mark.usefixtures("few_starts")
+
 FAITHFUL = bg.load_faithful()
 
 

@@ -8,6 +8,8 @@ import bayesgmm as bg
 from bayesgmm.posterior.invariants import invariants
 from bayesgmm.posterior.schema import resolution_of
 
+pytestmark = pytest.mark.usefixtures("few_starts")
+
 FAITHFUL = bg.load_faithful().to_numpy(dtype=float)
 IRIS = bg.load_iris().select_dtypes("number").to_numpy(dtype=float)
 

@@ -6,6 +6,8 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.sampling.tree import target_of
 
+pytestmark = pytest.mark.usefixtures("few_starts")
+
 
 @pytest.fixture(scope="module")
 def tree():

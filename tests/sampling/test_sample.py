@@ -24,6 +24,8 @@ from tests.em.covariance_members import FOURTEEN
 from tests.families.cases import assert_member
 from tests.problems import random_data, random_params
 
+pytestmark = pytest.mark.usefixtures("few_starts")
+
 FAITHFUL = bg.load_faithful()
 extend_module = importlib.import_module("bayesgmm.sampling.extend")
 

@@ -6,7 +6,7 @@ import bayesgmm as bg
 from bayesgmm.posterior.conditions import Condition
 from tests.posterior.constructed import KINDS, SETTINGS, make_problem
 
-pytestmark = pytest.mark.statistical
+pytestmark = [pytest.mark.statistical, pytest.mark.exhaustive]  # tests/posterior/test_conditions.py has each kind
 
 LEAST_RIGHT = 0.98
 

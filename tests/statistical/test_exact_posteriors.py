@@ -127,7 +127,7 @@ def check(name, problem):
     assert least >= LEAST_ESS
 
 
-@pytest.mark.parametrize("reference", representative_values(REFERENCE, 0), ids=lambda reference: reference["name"])
+@pytest.mark.parametrize("reference", representative_values(REFERENCE, 1), ids=lambda reference: reference["name"])
 def test_reference_problems(reference):
     check(reference["name"], reference_problem(reference))
 

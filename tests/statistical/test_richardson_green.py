@@ -206,6 +206,7 @@ def test_two_ways_agree_on_few_rows():
     assert (abs(difference) < 4 * error).all()
 
 
+@pytest.mark.exhaustive
 def test_published_posterior_of_the_number_of_components():
     evidences = gibbs_on_the_galaxies()
     found = evidences.posterior
@@ -217,6 +218,7 @@ def test_published_posterior_of_the_number_of_components():
         assert abs(found[n_components - 1] - published) < 0.02
 
 
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore::bayesgmm.errors.SamplingWarning")  # slow chains with many components; judged by the figures
 def test_evidences_of_the_package():
     """Bridge sampling, without the sampler above, and with it for what share K > BRIDGED have; each of 1 to 8 against it."""
@@ -240,6 +242,7 @@ def test_evidences_of_the_package():
     assert abs(table["log_evidence"][1] - gibbs.log_of_one) < 3 * np.hypot(table["standard_error"][1], gibbs.errors[0])
 
 
+@pytest.mark.exhaustive
 def test_the_slip_in_a_common_copy_of_the_data_hardly_matters():
     """Other copies have 26.69 for 26.96: no probability moves by more than 0.03."""
     y = bg.load_galaxies().to_numpy().ravel()
