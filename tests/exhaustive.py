@@ -11,12 +11,14 @@ A result is kept as soon as its test ends, in docs/figures/validation-exhaustive
 import argparse
 import ast
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -71,37 +73,41 @@ class Recorder:
                 file.write(json.dumps(row) + "\n")
 
 
-def claims() -> dict[str, str]:
-    """What each test function proves, by file and name: the first line of its docstring, or else its name in words."""
-    found = {}
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                words = node.name.removeprefix("test_").replace("_", " ")
-                found[f"{path.relative_to(ROOT)}::{node.name}"] = (ast.get_docstring(node) or words).splitlines()[0]
-    return found
+class Collected:
+    """A pytest plugin that remembers which tests there are."""
+
+    def __init__(self) -> None:
+        self.tests: list[str] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.tests = [item.nodeid for item in session.items]
+
+
+def claim_of(file: str) -> str:
+    """What the tests of a file prove: the first line of its docstring."""
+    return (ast.get_docstring(ast.parse((ROOT / file).read_text(encoding="utf-8"))) or "").splitlines()[0]
 
 
 def print_table() -> None:
-    """A line for each test function: its cases, what it proves, and the last run of each case taken together."""
+    """A line for each test function: what it proves, its cases, and the last run of those that have passed or failed."""
+    collected = Collected()
+    with redirect_stdout(io.StringIO()):
+        pytest.main(["-m", MARKERS, "-n", "0", "-q", "--collect-only"], plugins=[collected])
     latest = {row["test"]: row for row in results()}
-    by_function: dict[str, list[dict]] = {}
-    for test, row in latest.items():
-        by_function.setdefault(test.split("[")[0], []).append(row)
-    known = claims()
-    print("| check | proves | cases | seconds | passed | last run | commit |")
+    by_function: dict[str, list[str]] = {}
+    for test in collected.tests:
+        by_function.setdefault(test.split("[")[0], []).append(test)
+    print("| check | what its file proves | cases | passed | seconds | last run | commit |")
     print("|---|---|---|---|---|---|---|")
-    for function, rows in sorted(by_function.items()):
-        if function not in known:
-            continue
-        name = function.removeprefix("tests/").removeprefix("statistical/")
+    for function, tests in by_function.items():
+        rows = [latest[test] for test in tests if test in latest]
         passed = sum(row["result"] == "passed" for row in rows)
-        dates, commits = ({row[key] for row in rows} for key in ("date", "commit"))
-        print(
-            f"| `{name}` | {known[function]} | {len(rows)} | {sum(row['seconds'] for row in rows):.0f} | {passed} of {len(rows)} "
-            f"| {', '.join(sorted(dates))} | {', '.join(sorted(commits))} |"
-        )
-    print(f"\n{len(latest)} checks, {sum(row['seconds'] for row in latest.values()) / 60:.0f} minutes.")
+        dates, commits = (", ".join(sorted({row[key] for row in rows})) for key in ("date", "commit"))
+        file, name = function.split("::")
+        seconds = sum(row["seconds"] for row in rows)
+        print(f"| `{name}` | {claim_of(file)} | {len(tests)} | {passed} | {seconds:.0f} | {dates} | {commits} |")
+    rows = [latest[test] for test in collected.tests if test in latest]
+    print(f"\n{len(collected.tests)} checks; {len(rows)} run, in {sum(row['seconds'] for row in rows) / 60:.0f} minutes.")
 
 
 def main(arguments: list[str]) -> int:

@@ -22,9 +22,6 @@ CASES = [*((family, "inverse_gamma") for family in ("VVV", "EVV", "VEE", "EEV"))
 N_PRIOR = 1000
 LEVEL = 1e-4  # of each Kolmogorov-Smirnov test; seeds are fixed
 
-# PyTensor from a wheel finds no BLAS for its own C code, which the Python linker never runs.
-pytestmark = pytest.mark.filterwarnings("ignore:PyTensor could not link to a BLAS installation")
-
 
 @pytest.fixture(scope="module")
 def data():

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from bayesgmm.model.specification import specify
-from tests.representatives import representative_values
 from tests.statistical.exact import random_problem, solve
 from tests.statistical.gibbs import gibbs_run, log_evidence_step, sequential_log_evidence
 
-pytestmark = pytest.mark.statistical
+pytestmark = [pytest.mark.statistical, pytest.mark.exhaustive]  # it is the second method that is tested here
 
 SEED = 20_261_122
 N_RUNS, N_SWEEPS = 8, 60_000
@@ -21,7 +20,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", representative_values(CASES, 0), ids=lambda case: "-".join(map(str, case)))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)))
 def test_exact_problems(case):
     """Everything within 4 standard errors between independent runs, and the error of the evidence below 0.05."""
     covariance, n_features, n_components, scale_prior = case
