@@ -67,7 +67,6 @@ class Hyperparameters(NamedTuple):
     scalars: Array
 
 
-@njit(**INTERNAL)
 def _scale_log_prior(kind, first, second, sigma):
     """Unnormalised ln p(sigma) and its derivative; `first` and `second` are the prior's parameters in their usual order."""
     if kind == _INVERSE_GAMMA:
@@ -81,6 +80,9 @@ def _scale_log_prior(kind, first, second, sigma):
     return -np.log(sigma) - 0.5 * deviation**2, -(1.0 + deviation / second) / sigma
 
 
+_compiled_scale_log_prior = njit(**INTERNAL)(_scale_log_prior)
+
+
 @njit(**INTERNAL)
 def _add_independent_scale_prior(u, at, layout, scale_params, gradient):
     """Each scale's prior and the Jacobian of its logarithm."""
@@ -88,7 +90,7 @@ def _add_independent_scale_prior(u, at, layout, scale_params, gradient):
     for e in range(layout.scale_rows * layout.scale_columns):
         column = e % layout.scale_columns
         sigma = np.exp(u[at + e])
-        prior, d_prior = _scale_log_prior(layout.scale_kind, scale_params[0, column], scale_params[1, column], sigma)
+        prior, d_prior = _compiled_scale_log_prior(layout.scale_kind, scale_params[0, column], scale_params[1, column], sigma)
         value += prior + u[at + e]
         gradient[at + e] = d_prior * sigma + 1.0
     return value
@@ -500,7 +502,7 @@ def _scale_log_constant(priors: ResolvedPriors, kind: int, scale_params: Array) 
     distribution, rows = priors.scale_distribution, priors.structure.scales_shape[0]
     if isinstance(distribution, HierarchicalGamma):
         return distribution.log_constant(rows).sum()
-    unnormalised = [_scale_log_prior.py_func(kind, first, second, 1.0)[0] for first, second in scale_params[:2].T]
+    unnormalised = [_scale_log_prior(kind, first, second, 1.0)[0] for first, second in scale_params[:2].T]
     return rows * (distribution.logpdf(np.ones(len(unnormalised))) - unnormalised).sum()
 
 
