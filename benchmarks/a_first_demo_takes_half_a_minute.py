@@ -19,7 +19,7 @@ from machine import describe_machine, table_head, table_line
 
 import bayesgmm
 
-ROUNDS = 3
+ROUNDS = 2
 WARM_ROUNDS = 3
 FIRST_LIMIT, LIMIT = 35, 8
 
