@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from bayesgmm.compare.comparison import DEFAULT_CI_PROB, Comparison, compare
+from bayesgmm.compilation import POSTERIOR, compile_side_by_side
 from bayesgmm.data import check_probability, check_resolution, check_seed, validate
 from bayesgmm.em.fit import fit_em
 from bayesgmm.em.select import Selection, select
@@ -14,7 +15,7 @@ from bayesgmm.errors import InputError
 from bayesgmm.families import family_named
 from bayesgmm.model.priors import Priors
 from bayesgmm.posterior.schema import with_groups
-from bayesgmm.sampling.sample import compile_posterior, sample
+from bayesgmm.sampling.sample import sample
 
 SIZES = range(1, 10)
 """Numbers of components that are tried where none is given."""
@@ -83,7 +84,7 @@ def analyze(
     check_probability(ci_prob, "ci_prob")
     seed = check_seed(seed)
     known = None if labels is None else _known_labels(labels, dataset.n_samples)
-    compile_posterior(progress)
+    compile_side_by_side(POSTERIOR, progress)
     fit_stream, sample_stream = np.random.default_rng(seed).spawn(2)
     selected = ""
     fit_seed: int | np.random.Generator = fit_stream

@@ -40,12 +40,14 @@ def one_line(message: str) -> str:
 
 def demo(options: argparse.Namespace) -> int:
     """Old Faithful with two components."""
+    commands.begin_compilation()
     return commands.demo(options)
 
 
 def fit(options: argparse.Namespace) -> int:
     """A table of the user's own."""
     require_file(options.data, TABLE_FILE)
+    commands.begin_compilation()
     return commands.fit(options)
 
 

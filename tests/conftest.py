@@ -2,8 +2,8 @@
 
 import pytest
 
+from bayesgmm.compilation import POSTERIOR, compile_side_by_side
 from bayesgmm.evidence import chart
-from bayesgmm.sampling.sample import compile_posterior
 
 FEW_STARTS = {"random": 4, "k-means++": 2}
 """In the place of `chart.MORE_STARTS`."""
@@ -13,7 +13,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Compile in two processes, before two workers compile the same side by side."""
     starts_workers = bool(getattr(config.option, "numprocesses", None)) and not hasattr(config, "workerinput")
     if starts_workers and not config.option.collectonly:
-        compile_posterior(progress=False)
+        compile_side_by_side(POSTERIOR, progress=False)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Parts for tests of compilation in two processes: they write down which process ran them. Quick to import."""
 
 import os
+import time
 from pathlib import Path
 
 NOTES = "BAYESGMM_TEST_NOTES"
@@ -13,6 +14,14 @@ def first_part():
 
 def second_part():
     _note("second")
+
+
+def third_part():
+    _note("third")
+
+
+def slow_part():
+    time.sleep(60.0)
 
 
 def bad_part():

@@ -3,5 +3,6 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"analysis": ["demo", "fit"], "saved": ["report"], "selection": ["select"]}
+    __name__,
+    submod_attrs={"analysis": ["demo", "fit"], "first_use": ["begin_compilation"], "saved": ["report"], "selection": ["select"]},
 )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm import em
-from bayesgmm.compilation import EM_BESIDE, EM_HERE, compile_side_by_side
+from bayesgmm.compilation import EM, compile_side_by_side
 from bayesgmm.data import (
     Dataset,
     check_count,
@@ -244,7 +244,7 @@ def fit_starts(
 
     Raises FitError where every start collapsed.
     """
-    compile_side_by_side(EM_HERE, EM_BESIDE, progress)
+    compile_side_by_side(EM, progress)
     n_long = max(2, ceil(n_starts / 3)) if n_long is None else n_long
     runs: list[EMRun] = []
     interrupted = False

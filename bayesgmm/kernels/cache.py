@@ -17,8 +17,6 @@ PACKAGE = Path(__file__).parents[1]
 COMPILED_SOURCES = (
     *sorted((PACKAGE / "kernels").glob("*.py")),
     *sorted((PACKAGE / "families").glob("*.py")),
-    PACKAGE / "model" / "density.py",
-    PACKAGE / "model" / "native.py",
 )
 FINGERPRINT = hashlib.sha256(b"".join(source.read_bytes() for source in COMPILED_SOURCES)).hexdigest()
 

@@ -1,31 +1,18 @@
-"""The compiled density as C functions that nutpie calls without Python: chains run in parallel and nothing waits for the GIL.
+"""The library's own compiled density as a model for nutpie."""
 
-nutpie runs a PyMC model through two C functions and a pointer to data. Those it makes for PyMC are compiled anew in every
-process; these are the library's own, compiled once and cached on disk. All data travel in one flat array that
-`packed` writes and `_density` reads.
-"""
-
-from ctypes import CFUNCTYPE, c_int64, c_uint64, c_void_p
-from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import carray, cfunc, types
 from numpy.typing import NDArray
 from nutpie.compile_pymc import CompiledPyMCModel
 
-from bayesgmm.model.density import Hyperparameters, Layout, density_arguments, log_posterior
+from bayesgmm.kernels.c_functions import density_and_copy, pack
+from bayesgmm.model.density import density_arguments
 from bayesgmm.model.priors import ResolvedPriors
 
 Array = NDArray[np.float64]
 
 COORDINATES = "coordinates"
-
-_LAYOUT = len(Layout._fields)
-_ARRAYS = len(Hyperparameters._fields) + 4
-_HEADER = 1 + _LAYOUT + _ARRAYS + 1
-_BY_ADDRESS = CFUNCTYPE(c_int64, c_uint64, *[c_void_p] * 4)  # pointers that know their type take longer to make than the density
-_OK, _WRONG_LENGTH, _NOT_FINITE = 0, -1, 4  # what nutpie expects; above 0 means try elsewhere
 
 
 class Place(NamedTuple):
@@ -36,22 +23,10 @@ class Place(NamedTuple):
     start: Array
 
 
-_DENSITY_SIGNATURE = types.int64(
-    types.uint64,
-    types.CPointer(types.double),
-    types.CPointer(types.double),
-    types.CPointer(types.double),
-    types.CPointer(types.double),
-)
-_COPY_SIGNATURE = types.int64(
-    types.uint64, types.uint64, types.CPointer(types.double), types.CPointer(types.double), types.CPointer(types.double)
-)
-
-
 def native_model(X: Array, priors: ResolvedPriors, resolution: Array, place: Place) -> CompiledPyMCModel:
     """The log-posterior as a model for nutpie, whose draws are z in u = place.origin + place.metric z."""
     n_dim = priors.structure.n_coordinates
-    density, copy = _compiled()
+    density, copy = density_and_copy()
     return CompiledPyMCModel(
         dims={COORDINATES: ("coordinate",)},
         compiled_logp_func=density,
@@ -59,7 +34,7 @@ def native_model(X: Array, priors: ResolvedPriors, resolution: Array, place: Pla
         initial_point_func=lambda _seed: place.start,
         shared_data={},
         shared_var_keys={},
-        user_data=packed(X, priors, resolution, place),
+        user_data=pack(X, *density_arguments(priors, resolution), place.origin, place.metric),
         n_expanded=n_dim,
         shape_info=([COORDINATES], [slice(0, n_dim)], [(n_dim,)]),
         logp_func=None,
@@ -68,97 +43,3 @@ def native_model(X: Array, priors: ResolvedPriors, resolution: Array, place: Pla
         _shapes={COORDINATES: (n_dim,)},
         _coords={"coordinate": np.arange(n_dim)},
     )
-
-
-def packed(X: Array, priors: ResolvedPriors, resolution: Array, place: Place) -> Array:
-    """N, the layout, where each array begins and the last one ends, and the arrays, end to end."""
-    layout, hyper = density_arguments(priors, resolution)
-    arrays = [np.ravel(array) for array in (*hyper, place.origin, place.metric, np.ones(len(X)), X)]
-    begins = _HEADER + np.cumsum([0, *map(len, arrays)])
-    return np.concatenate([[len(X)], layout, begins, *arrays])
-
-
-def log_density_of(data: Array, z: Array) -> tuple[float, Array]:
-    """The log-posterior of `packed` data and its gradient by z (P,); -inf, with a gradient of no meaning, where not finite."""
-    z = np.ascontiguousarray(z, dtype=np.float64)
-    gradient, value = np.empty(len(z)), np.empty(1)
-    status = _by_address()(len(z), *(array.ctypes.data for array in (z, gradient, value, data)))
-    return float(value[0]) if status == _OK else -np.inf, gradient
-
-
-def _density(dim, z_, gradient_, value_, data_):
-    header = carray(data_, (_HEADER,))
-    n_samples = int(header[0])
-    layout = Layout(
-        int(header[1]),
-        int(header[2]),
-        int(header[3]),
-        int(header[4]),
-        int(header[5]),
-        int(header[6]),
-        int(header[7]),
-        int(header[8]),
-        int(header[9]),
-        int(header[10]),
-        int(header[11]),
-    )
-    n_components, n_features = layout.n_components, layout.n_features
-    begins = np.empty(_ARRAYS + 1, np.int64)
-    for i in range(_ARRAYS + 1):
-        begins[i] = int(header[1 + _LAYOUT + i])
-    data = carray(data_, (begins[_ARRAYS],))
-    hyper = Hyperparameters(
-        data[begins[0] : begins[1]],
-        data[begins[1] : begins[2]],
-        data[begins[2] : begins[3]],
-        data[begins[3] : begins[4]].reshape(3, layout.scale_columns),
-        data[begins[4] : begins[5]],
-        data[begins[5] : begins[6]].reshape(n_components, n_components - 1),
-        data[begins[6] : begins[7]].reshape(n_features, n_features - 1),
-        data[begins[7] : begins[8]].reshape((begins[8] - begins[7]) // n_features**2, n_features, n_features),
-        data[begins[8] : begins[9]],
-    )
-    origin, metric = data[begins[9] : begins[10]], data[begins[10] : begins[11]].reshape(dim, dim)
-    X = data[begins[12] : begins[13]].reshape(n_samples, n_features)
-    z, gradient = carray(z_, (dim,)), carray(gradient_, (dim,))
-    u, slope = np.empty(dim), np.empty(dim)
-    for i in range(dim):
-        u[i] = origin[i]
-        gradient[i] = 0.0
-        for j in range(dim):
-            u[i] += metric[i, j] * z[j]
-    value = log_posterior(u, X, data[begins[11] : begins[12]], layout, hyper, slope)
-    carray(value_, (1,))[0] = value
-    for i in range(dim):
-        if not np.isfinite(slope[i]):
-            return _NOT_FINITE
-        for j in range(dim):
-            gradient[j] += metric[i, j] * slope[i]
-    return _OK if np.isfinite(value) else _NOT_FINITE
-
-
-def _copy(dim, expanded, u_, out_, data_):
-    if dim != expanded:
-        return _WRONG_LENGTH
-    u, out = carray(u_, (dim,)), carray(out_, (dim,))
-    for i in range(dim):
-        out[i] = u[i]
-    return _OK
-
-
-@cache
-def _compiled() -> tuple[Any, Any]:
-    """The two C functions; compiled on first use, or read from numba's cache."""
-    density = cfunc(_DENSITY_SIGNATURE, cache=True, error_model="numpy")(_density)  # an exception would leave the value unset
-    return density, cfunc(_COPY_SIGNATURE, cache=True)(_copy)
-
-
-def compile_density() -> None:
-    """The log-posterior and its gradient."""
-    _compiled()
-
-
-@cache
-def _by_address() -> Any:
-    """The density, for arrays by the addresses of their values."""
-    return _BY_ADDRESS(_compiled()[0].address)

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.kernels.c_functions import log_density_of, pack
 from bayesgmm.kernels.draws import log_likelihood_of_draws
 from bayesgmm.model.coordinates import constrain, covariances, from_draws, from_mixture, log_jacobian, to_mixture, unconstrain
-from bayesgmm.model.native import Place, log_density_of, native_model, packed
+from bayesgmm.model.density import density_arguments
+from bayesgmm.model.native import Place, native_model
 from bayesgmm.model.priors import ResolvedPriors
 from bayesgmm.model.structure import Structure
 from bayesgmm.params import MixtureParams
@@ -32,7 +34,7 @@ class Target:
     @cached_property
     def _packed(self) -> Array:
         size = self.structure.n_coordinates
-        return packed(self.X, self.priors, self.resolution, Place(np.zeros(size), np.eye(size), np.zeros(size)))
+        return pack(self.X, *density_arguments(self.priors, self.resolution), np.zeros(size), np.eye(size))
 
     def log_density(self, u: Array) -> tuple[float, Array]:
         """ln p(u | X) up to the evidence, and its gradient, at u (P,); -inf where it is not finite."""

@@ -10,13 +10,12 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from bayesgmm import sampling
-from bayesgmm.compilation import EM_BESIDE, EM_HERE, compile_bridge, compile_relabelling, compile_side_by_side
+from bayesgmm.compilation import POSTERIOR, compile_side_by_side
 from bayesgmm.data import check_count, check_probability, check_seed
 from bayesgmm.em.result import EMResult
 from bayesgmm.errors import InputError, SamplingWarning
 from bayesgmm.evidence.chart import fit_or_none, make_atlas
 from bayesgmm.kernels.threads import available_threads
-from bayesgmm.model.native import compile_density
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.specification import Specification, specify
 from bayesgmm.posterior.problems import chains_apart, sampling_problems
@@ -130,7 +129,7 @@ def sample(
     """
     specification = specify(X, em_or_n_components, covariance, priors, resolution)
     settings = nuts_settings(draws, tune, chains, cores, sampler, target_accept)
-    compile_posterior(progress)
+    compile_side_by_side(POSTERIOR, progress)
     seed = check_seed(seed)
     rng = np.random.default_rng(seed)
     if specification.em is None and (fit := _fit_or_none(specification, rng, progress)) is not None:
@@ -164,12 +163,6 @@ def sample(
     }
     tree = relabel(posterior_tree(specification, whole, attrs))
     return with_problems_said(tree)
-
-
-def compile_posterior(progress: bool | None) -> None:
-    """Compile what EM and the posterior need, where it was not compiled before."""
-    here, beside = (*EM_HERE, compile_density), (*EM_BESIDE, compile_bridge, compile_relabelling)
-    compile_side_by_side(here, beside, progress)
 
 
 def nuts_settings(

@@ -7,12 +7,12 @@ import pytest
 from numba.core.caching import FunctionCache
 
 from bayesgmm.kernels.cache import COMPILED_SOURCES, FINGERPRINT, PACKAGE, _temporary_folder
+from bayesgmm.kernels.log_posterior import fill_mixture
 from bayesgmm.kernels.moments import add_moments
 from bayesgmm.kernels.score import score_of_trils
-from bayesgmm.model.density import log_posterior
 
 
-@pytest.mark.parametrize("function", [add_moments, score_of_trils, log_posterior], ids=lambda function: function.__name__)
+@pytest.mark.parametrize("function", [add_moments, score_of_trils, fill_mixture], ids=lambda function: function.__name__)
 def test_every_compiled_function_is_stamped_with_all_sources(function):
     locator = function._cache._impl.locator
     assert locator.get_source_stamp() == FINGERPRINT

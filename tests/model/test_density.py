@@ -10,11 +10,12 @@ import pytensor
 import pytest
 from pytensor.graph.replace import clone_replace
 
+from bayesgmm.kernels import c_functions
+from bayesgmm.kernels.c_functions import pack
 from bayesgmm.kernels.density import compute_log_density
-from bayesgmm.model import native
 from bayesgmm.model.build import _scales, assemble
 from bayesgmm.model.coordinates import constrain, covariances, log_jacobian
-from bayesgmm.model.native import Place, packed
+from bayesgmm.model.density import density_arguments
 from bayesgmm.model.priors import Priors
 from bayesgmm.model.scale_priors import SCALE_PARAMETERS
 from bayesgmm.model.specification import specify
@@ -245,10 +246,10 @@ def test_where_weights_underflow_the_c_function_says_so(concentration):
     target = specify(X, 3, "VVV", Priors(concentration=concentration), None).target
     u = np.random.default_rng(22).normal(size=target.structure.n_coordinates)
     u[0], u[1] = 1600.0, -800.0
-    data = packed(X, target.priors, target.resolution, Place(np.zeros(len(u)), np.eye(len(u)), np.zeros(len(u))))
+    data = pack(X, *density_arguments(target.priors, target.resolution), np.zeros(len(u)), np.eye(len(u)))
     gradient, value = np.zeros(len(u)), np.array([123.0])
-    status = native._by_address()(len(u), *(array.ctypes.data for array in (u, gradient, value, data)))
-    assert status != native._OK or value[0] == -np.inf
+    status = c_functions._by_address()(len(u), *(array.ctypes.data for array in (u, gradient, value, data)))
+    assert status != c_functions._OK or value[0] == -np.inf
     assert target.log_density(u)[0] == -np.inf
 
 
@@ -257,7 +258,7 @@ def test_data_for_the_c_functions_hold_every_array_once():
     X = random_X(2, 2)
     target = Target(X, Priors().resolved(X, 2, "VVV"), np.zeros(2))
     size = target.structure.n_coordinates
-    data = packed(X, target.priors, target.resolution, Place(np.arange(size, dtype=float), np.eye(size), np.zeros(size)))
+    data = pack(X, *density_arguments(target.priors, target.resolution), np.arange(size, dtype=float), np.eye(size))
     assert data[0] == len(X)
     assert data[1:3].tolist() == [2, 2]
     np.testing.assert_array_equal(data[-X.size :], X.ravel())

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.statistical
 ROOT = Path(__file__).parents[2]
 PLUGIN = """
 from ctypes import POINTER, c_double, cast
-from bayesgmm.model import native
-native._by_address = lambda: lambda dim, *at: native._density(dim, *(cast(address, POINTER(c_double)) for address in at))
+from bayesgmm.kernels import c_functions as c
+c._by_address = lambda: lambda dim, *at: c._density(dim, *(cast(address, POINTER(c_double)) for address in at))
 """
 DENSITY = "tests/model/test_density.py::test_density_is_likelihood_plus_priors_plus_jacobian"
 COORDINATES = "tests/model/test_coordinates.py::"
@@ -44,21 +44,21 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "Jacobian of the scales missing",
-        "model/density.py",
+        "kernels/log_posterior.py",
         "value += prior + u[at + e]",
         "value += prior",
         f"{DENSITY}[1-3-VVI-half_normal]",
     ),
     Mutant(
         "Jacobian of the correlations missing",
-        "model/density.py",
+        "kernels/log_posterior.py",
         "n_features - (i + 1.0) + (i + 2.0)",
         "n_features - (i + 1.0)",
         f"{DENSITY}[2-2-VVV-log_normal]",
     ),
     Mutant(
         "Jacobian of the simplex missing, or Dirichlet exponents one too low",
-        "model/density.py",
+        "kernels/log_posterior.py",
         "value += concentration[k] * np.log(weights[k])",
         "value += (concentration[k] - 1.0) * np.log(weights[k])",
         f"{DENSITY}[2-2-EII-log_normal]",
@@ -79,7 +79,7 @@ MUTANTS = (
     ),
     Mutant(
         "eta once where it stands twice",
-        "model/density.py",
+        "kernels/log_posterior.py",
         "exponent = 2.0 * lkj_eta - 2.0",
         "exponent = lkj_eta - 1.0",
         f"{DENSITY}[2-2-VVV-half_student_t]",
@@ -107,7 +107,7 @@ MUTANTS = (
     ),
     Mutant(
         "rotation transposed in the density",
-        "model/density.py",
+        "kernels/log_posterior.py",
         "work[i, j] = np.sinh(x[at])",
         "work[i, j] = -np.sinh(x[at])",
         f"{DENSITY}[3-3-VVE-half_normal]",
@@ -121,14 +121,14 @@ MUTANTS = (
     ),
     Mutant(
         "prior of the first column for the scales of all",
-        "model/density.py",
+        "kernels/log_posterior.py",
         "column = e % layout.scale_columns",
         "column = 0",
         f"{DENSITY}[2-2-VVV-inverse_gamma]",
     ),
     Mutant(
         "prior mean ignored",
-        "model/density.py",
+        "kernels/log_posterior.py",
         "deviation = (means[k, i] - hyper.mean_loc[i]) / hyper.mean_scale[i]",
         "deviation = means[k, i] / hyper.mean_scale[i]",
         f"{DENSITY}[2-2-EII-half_student_t]",
@@ -136,8 +136,8 @@ MUTANTS = (
     Mutant(
         "half of the data",
         "model/target.py",
-        "return packed(self.X, ",
-        "return packed(self.X[::2], ",
+        "return pack(self.X, ",
+        "return pack(self.X[::2], ",
         f"{DENSITY}[1-3-EEI-log_normal]",
     ),
     Mutant(
@@ -170,7 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         "gradient without the Jacobian's",
-        "model/density.py",
+        "kernels/log_posterior.py",
         "gradient[at + e] = d_prior * sigma + 1.0",
         "gradient[at + e] = d_prior * sigma",
         f"{DENSITY}[1-1-VVV-log_normal]",
