@@ -24,7 +24,7 @@ def seconds_of_tests(report: Path) -> dict[str, float]:
 
 
 def run(folder: Path, arguments: list[str]) -> tuple[float, str, dict[str, float]]:
-    """Wall time, pytest's last line, and the seconds of each test."""
+    """Wall time, pytest's last line and what failed, and the seconds of each test."""
     caches = {
         "NUMBA_CACHE_DIR": str(folder / "numba"),
         "PYTENSOR_FLAGS": f"base_compiledir={folder}/pytensor",
@@ -37,17 +37,20 @@ def run(folder: Path, arguments: list[str]) -> tuple[float, str, dict[str, float
     start = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, env={**environment, **caches}, capture_output=True, text=True)
     wall = time.perf_counter() - start
-    return wall, done.stdout.strip().splitlines()[-1], seconds_of_tests(report)
+    if not report.exists():
+        raise SystemExit(done.stdout + done.stderr)
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return wall, "\n".join([done.stdout.strip().splitlines()[-1], *failed]), seconds_of_tests(report)
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         for caches in ("empty caches", "warm caches"):
-            wall, last_line, seconds = run(Path(name), sys.argv[1:])
+            wall, outcome, seconds = run(Path(name), sys.argv[1:])
             by_file: dict[str, float] = {}
             for test, time_of_test in seconds.items():
                 by_file[test.split("::")[0]] = by_file.get(test.split("::")[0], 0.0) + time_of_test
-            print(f"{caches}: {wall:.0f} s; {last_line}\n")
+            print(f"{caches}: {wall:.0f} s; {outcome}\n")
             for kind, found in (("test", seconds), ("file", by_file)):
                 print(f"| slowest {kind}s, {caches} | s |\n|---|---|")
                 for test in sorted(found, key=found.__getitem__, reverse=True)[:N_SLOWEST]:

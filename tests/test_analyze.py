@@ -74,6 +74,7 @@ def test_every_group_of_the_contract_is_there(comparison):
     assert list(tree["posterior"]["feature"].values) == ["eruptions", "waiting"]
 
 
+@pytest.mark.slow
 def test_same_seed_same_analysis():
     X = bg.load_faithful()
     first, second = (bg.analyze(X, 2, draws=50, tune=100, seed=5) for _ in range(2))
@@ -81,6 +82,7 @@ def test_same_seed_same_analysis():
     assert first.parameters.equals(second.parameters)
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_tree_gives_the_same_comparison(comparison, tmp_path):
     path = bg.save(comparison.tree, tmp_path / "analysis.nc")
     loaded = bg.load(path)
@@ -91,6 +93,7 @@ def test_saved_and_loaded_tree_gives_the_same_comparison(comparison, tmp_path):
     assert again.findings == comparison.findings
 
 
+@pytest.mark.slow
 def test_known_labels_take_no_part_in_the_fit_but_in_the_comparison():
     iris = bg.load_iris()
     with_labels = bg.analyze(
@@ -101,6 +104,7 @@ def test_known_labels_take_no_part_in_the_fit_but_in_the_comparison():
     assert "Against the known labels" in with_labels.findings[-1]
 
 
+@pytest.mark.slow
 def test_without_a_number_of_components_bic_chooses_it():
     X = bg.load_faithful()
     comparison = bg.analyze(X, draws=50, tune=100, chains=2, seed=4)

@@ -30,6 +30,7 @@ def refused(capsys, *arguments):
     return captured.err
 
 
+@pytest.mark.slow
 def test_fit_writes_report_and_analysis(csv, tmp_path, capsys):
     out = tmp_path / "new" / "folder"
     status = main(["fit", str(csv), "--columns", "eruptions,waiting", "--out", str(out), *SMALL])
@@ -100,6 +101,7 @@ def test_bad_selections_are_refused(csv, tmp_path, capsys):
     assert "park" in refused(capsys, "select", csv, "--out", tmp_path)
 
 
+@pytest.mark.slow
 def test_fit_takes_a_family_by_alias(csv, tmp_path, capsys):
     assert main(
         ["fit", str(csv), "-k", "2", "--columns", "eruptions,waiting", "--covariance", "tied", "--out", str(tmp_path), *SMALL]
@@ -111,6 +113,7 @@ def test_fit_takes_a_family_by_alias(csv, tmp_path, capsys):
     assert float(abs(covariances.isel(cluster=0) - covariances.isel(cluster=1)).max()) < 1e-10
 
 
+@pytest.mark.slow
 def test_label_column_is_left_out_of_the_fit(csv, tmp_path, capsys):
     frame = pd.read_csv(csv).assign(park=lambda table: (table["waiting"] > 65).map({True: "long", False: "short"}))
     frame.to_csv(csv, index=False)

@@ -44,6 +44,7 @@ def signatures():
     return {(function.__module__, function.__name__): set(function.signatures) for function in functions if function.signatures}
 
 
+@pytest.mark.slow
 def test_parts_compile_for_the_types_that_an_analysis_passes():
     """Parts that compiled for other types would be in vain, and what they compile would be compiled again."""
     X = bg.load_faithful()

@@ -12,6 +12,8 @@ import bayesgmm as bg
 from tests.statistical import exact
 from tests.statistical.exact import SCALE_PRIORS, ExactProblem, random_problem, solve
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = json.loads((Path(__file__).parent / "reference" / "exact_posteriors.json").read_text())
 
 

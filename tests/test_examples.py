@@ -15,14 +15,10 @@ WRITTEN = {
     "galaxies_labels_and_partitions": {f"galaxies_{name}.png" for name in ("traces", "modes", "similarity")},
     "galaxies_how_many_components": {"galaxies_n_components.png"},
 }
-COMPILES_PYMC = {"extend_the_model"}
-"""Examples that wait for PyMC's models to be compiled, a minute each time: with the long checks."""
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.statistical if name in COMPILES_PYMC else ()) for name in WRITTEN],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WRITTEN)
 def test_example_runs(name, tmp_path):
     environment = {**os.environ, "BAYESGMM_EXAMPLE_DRAWS": "100", "BAYESGMM_EXAMPLE_FOLDER": str(tmp_path)}
     done = subprocess.run(

@@ -53,6 +53,7 @@ def test_a_truncated_file_is_refused(tree, tmp_path):
         bg.load(path)
 
 
+@pytest.mark.slow
 def test_what_xarray_wrote_is_read(tmp_path):
     tree = bg.sample(bg.load_faithful(), 1, draws=20, chains=1, seed=1)
     tree.to_netcdf(tmp_path / "plain.nc", engine="h5netcdf")

@@ -115,6 +115,7 @@ def plain_answers(few):
     return answers(named(few), few.X[::5] + 0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layout_decides_nothing(layout, few, plain_answers):
     found = answers(LAYOUTS[layout](few), few.X[::5] + 0.25)
@@ -157,6 +158,7 @@ def test_other_variables_are_kept_and_those_of_clusters_follow(gibbs):
     assert (weights != raw["weights"].transpose(*DIMS[:3]).values).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_figures_are_drawn(layout, few):
     tree = LAYOUTS[layout](few)
@@ -203,6 +205,7 @@ def test_memberships_are_near_those_of_em(gibbs):
     assert best.n_clusters == 2
 
 
+@pytest.mark.slow
 def test_own_tree_saved_and_loaded(tmp_path):
     X = bg.load_faithful()[::8]
     tree = bg.sample(X, bg.fit_em(X, 2, seed=0, progress=False), draws=100, chains=2, seed=3, progress=False)
@@ -214,6 +217,7 @@ def test_own_tree_saved_and_loaded(tmp_path):
     xr.testing.assert_identical(bg.assignments(loaded), bg.assignments(tree))
 
 
+@pytest.mark.slow
 def test_foreign_tree_saved_and_loaded(tmp_path, gibbs):
     tree = bg.relabel(otherwise_laid_out(gibbs))
     loaded = bg.load(bg.save(tree, tmp_path / "tree.nc"))
@@ -254,6 +258,7 @@ def as_samplers_hold_them(arrays, folder):
     return {"fit": fit, "mcmc": mcmc, "trace": trace, "paths": paths}
 
 
+@pytest.mark.slow
 def test_how_to_runs_and_its_trees_are_one(gibbs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = as_samplers_hold_them(gibbs.arrays, tmp_path)

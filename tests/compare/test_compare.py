@@ -33,6 +33,7 @@ def without(tree, *names):
     return xr.DataTree.from_dict({name: child.to_dataset() for name, child in tree.children.items() if name not in names})
 
 
+@pytest.mark.slow
 def test_a_tree_without_em_is_labelled_with_the_fit_given(em, tree, comparison):
     bare = without(tree, "em", "relabelling", "posterior_raw")
     again = bg.compare(em, bare)
@@ -133,6 +134,7 @@ def test_findings_on_several_optima_and_unfinished_starts(comparison):
     assert "10 starts stopped before converging" in said
 
 
+@pytest.mark.slow
 def test_a_generator_may_be_the_seed_and_the_tree_can_be_saved(tmp_path):
     comparison = bg.analyze(FAITHFUL, 2, draws=20, tune=50, chains=2, seed=np.random.default_rng(5))
     assert bg.load(bg.save(comparison.tree, tmp_path / "tree.nc")).attrs["seed"] == "not given"

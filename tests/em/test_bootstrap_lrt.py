@@ -21,6 +21,7 @@ def faithful_table():
     return bg.bootstrap_lrt(bg.load_faithful(), covariance="EEE", max_components=4, n_boot=39, level=None, seed=1)
 
 
+@pytest.mark.slow
 def test_each_null_is_the_alternative_before(faithful_table):
     for before, after in pairwise(faithful_table.itertuples()):
         assert after.n_components_null == before.n_components_null + 1
@@ -44,6 +45,7 @@ def test_log_likelihoods_are_at_least_mclusts(faithful_table):
     assert (faithful_table["log_likelihood_alternative"] >= mclust - 1e-6).all()
 
 
+@pytest.mark.slow
 def test_bootstrap_statistics_are_at_least_mclusts():
     """The 95% point of the statistic between one and two components, both of whose nulls are known in closed form.
 

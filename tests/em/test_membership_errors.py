@@ -15,6 +15,7 @@ from bayesgmm.em.membership_errors import membership_errors
 from bayesgmm.em.mle import fit_mle
 from bayesgmm.em.prior import ConjugatePrior
 from bayesgmm.params import MixtureParams
+from tests.representatives import representative_values
 
 FAITHFUL = load_faithful()
 X = FAITHFUL.to_numpy()
@@ -58,7 +59,7 @@ def by_finite_differences(em, rows, resolution=None):
     return np.sqrt(np.einsum("pnk,pq,qnk->nk", slopes, np.linalg.inv(-hessian), slopes))
 
 
-@pytest.mark.parametrize("family", ["EII", "EEE", "VVE", "VVV"])
+@pytest.mark.parametrize("family", representative_values(["EII", "EEE", "VVE", "VVV"], 0, 1, 3, others=pytest.mark.slow))
 def test_finite_differences(family):
     fit = fit_em(FAITHFUL, 2, covariance=family, seed=0, tol=1e-10)
     found = membership_errors(fit, FAITHFUL, NEW)

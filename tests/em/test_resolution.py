@@ -28,6 +28,7 @@ from bayesgmm.kernels.rows import rows_of
 from bayesgmm.params import Array, MixtureParams
 from tests.em.covariance_members import FOURTEEN, random_member
 from tests.problems import random_data
+from tests.representatives import representatives
 
 IRIS = load_iris().select_dtypes("number").to_numpy()
 FAITHFUL = load_faithful().to_numpy()
@@ -132,7 +133,9 @@ def test_one_component_has_the_variance_less_that_of_rounding() -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize(
-    ("X", "n_components"), [(rounded(IRIS, 0.5), 3), (rounded(FAITHFUL, [1.0, 10.0]), 2)], ids=["iris", "faithful"]
+    ("X", "n_components"),
+    representatives([(rounded(IRIS, 0.5), 3), (rounded(FAITHFUL, [1.0, 10.0]), 2)], 1, others=pytest.mark.slow),
+    ids=["iris", "faithful"],
 )
 def test_heavily_rounded_data_do_not_collapse(name: str, X: Array, n_components: int) -> None:
     X = X[:, -1:] if name in ("E", "V") else X
@@ -199,6 +202,7 @@ def test_zero_is_the_classical_fit() -> None:
     assert fit_em(FAITHFUL, 2, seed=0, resolution=[0.0, 0]) == fit_em(FAITHFUL, 2, seed=0)
 
 
+@pytest.mark.slow
 def test_standard_errors_of_little_rounding_are_those_of_none() -> None:
     rng = np.random.default_rng(2)
     X = random_data(rng, random_member(rng, "VVV", 2, 2), 400)[0]

@@ -11,7 +11,10 @@ import sklearn.mixture
 
 from bayesgmm.em.estimator import GaussianMixture
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # theirs are no errors in their suite
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),  # theirs are no errors in their suite
+]
 
 RUN = [
     "test_gaussian_mixture_attributes",

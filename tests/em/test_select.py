@@ -251,6 +251,7 @@ class TestRefusals:
             select(FAITHFUL, 2, covariance="V")
 
 
+@pytest.mark.slow
 def test_a_signal_stops_all_fits_and_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C in earnest: the main thread is interrupted while others fit, after three cells."""
     finished = count(1)

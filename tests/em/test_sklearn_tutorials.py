@@ -87,6 +87,7 @@ def test_clusters_are_the_tutorials() -> None:
     assert adjusted_rand_score(list(REFERENCE["aniso_blobs"]["labels"]), blobs) == REFERENCE["aniso_blobs"]["ari_gmm"] == 1.0
 
 
+@pytest.mark.slow
 def test_bic_chooses_three_blobs() -> None:
     """As in the tutorial; every K at least as good as there, up to the tutorial's reg_covar."""
     theirs = REFERENCE["geron_blobs"]["bic_by_k"]

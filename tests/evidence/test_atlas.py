@@ -16,6 +16,7 @@ from bayesgmm.model.target import Target
 from bayesgmm.params import MixtureParams
 from bayesgmm.sampling.start import chain_starts
 from tests.data_sets import data_set
+from tests.representatives import representative_values, representatives
 
 IRIS = bg.load_iris().select_dtypes("number").to_numpy()
 
@@ -146,7 +147,7 @@ def test_chains_start_in_the_basin_of_their_mode(iris):
         assert 0 < z @ z < 100  # chi-squared with 44 degrees of freedom
 
 
-@pytest.mark.parametrize("family", ["VVV", "VEI", "EVE"])
+@pytest.mark.parametrize("family", representative_values(["VVV", "VEI", "EVE"], 1, others=pytest.mark.slow))
 def test_modes_follow_the_units(family):
     """Columns in other units (one common unit where axes rotate): the same modes and shares, in those units."""
     unit = np.array([100.0, 0.01, 1.0, 7.0]) if family != "EVE" else np.full(4, 25.0)
@@ -186,10 +187,12 @@ def test_starts_of_one_mode_are_counted_together(iris):
     assert (merged.n_starts, merged.origin, merged.log_mass) == (5, "there", again.log_mass)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", representative_values(range(3), 0, others=pytest.mark.slow))
 @pytest.mark.parametrize(
     ("name", "n_components", "weights"),
-    [("crabs", 2, (0.5, 0.5)), ("crabs", 3, (0.5, 0.5, 0.0)), ("galaxies", 3, (0.61, 0.3, 0.09))],
+    representatives(
+        [("crabs", 2, (0.5, 0.5)), ("crabs", 3, (0.5, 0.5, 0.0)), ("galaxies", 3, (0.61, 0.3, 0.09))], 2, others=pytest.mark.slow
+    ),
 )
 def test_modes_that_few_starts_lead_to_are_there(name, n_components, weights, seed):
     """That of crabs has all but a thousandth of the posterior; that of the galaxies a fifth."""
@@ -229,6 +232,7 @@ def test_large_data_are_given_fewer_starts(monkeypatch):
     assert asked == [60, 30, 8, 4]
 
 
+@pytest.mark.slow
 def test_a_start_whose_mass_is_next_to_nothing_is_not_followed(iris, monkeypatch):
     """Guesses of log mass lower than the largest by more than WORTHWHILE."""
     em, target, atlas = iris

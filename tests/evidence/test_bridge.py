@@ -6,6 +6,7 @@ from scipy import stats
 
 from bayesgmm.evidence.bridge import Estimate, bridge, mean_of, share_errors
 from bayesgmm.posterior.regions import UNMEASURED
+from tests.representatives import representatives
 
 LOG_INTEGRAL = 3.0
 
@@ -21,7 +22,10 @@ def estimated(rng, shift, scale, correlation=0.0, n_chains=4, n_draws=250, n_pro
     return bridge(log_p(x) + LOG_INTEGRAL, q.logpdf(x), log_p(y) + LOG_INTEGRAL, q.logpdf(y))
 
 
-@pytest.mark.parametrize(("shift", "scale", "correlation"), [(0.5, 1.2, 0.0), (0.5, 1.2, 0.9), (1.5, 0.7, 0.5)])
+@pytest.mark.parametrize(
+    ("shift", "scale", "correlation"),
+    representatives([(0.5, 1.2, 0.0), (0.5, 1.2, 0.9), (1.5, 0.7, 0.5)], 1, others=pytest.mark.slow),
+)
 def test_errors_are_what_they_say(shift, scale, correlation):
     """z-scores of repetitions, also with draws of which ten are worth one."""
     rng = np.random.default_rng(1)
@@ -74,6 +78,7 @@ def test_where_all_draws_of_the_proposal_are_impossible_nothing_is_known():
     assert bridge(-(x**2), -(x**2), np.full(100, -np.inf), np.zeros(100)) == (-np.inf, np.inf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [20.0, 60.0, 1000.0])
 def test_without_overlap_the_error_is_infinite(shift):
     """A few terms make up the means: the value is off by far, and an error from their spread would be about one."""

@@ -15,6 +15,7 @@ from bayesgmm.params import MixtureParams
 from tests.em.covariance_members import FOURTEEN
 from tests.evidence.test_normal_scores import points, priors_of, renamed
 from tests.problems import random_params
+from tests.representatives import representative_values
 
 
 def proposal_around(priors, u, width, n_gaussians=2, seed=0):
@@ -83,6 +84,7 @@ def assert_integrates_to_one(priors, width):
     assert_integral(proposal.log_density(z) - log_g, possible.mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_components", [1, 2])
 def test_axes_have_signs_but_one_order(n_components):
     """Rotated families: turned by any angle, of each component, the sum of all signs; the other order of the two axes is left.
@@ -184,7 +186,7 @@ def test_a_chain_that_hardly_moved_has_a_proposal():
     assert np.isfinite(proposal.log_density(few)).all()
 
 
-@pytest.mark.parametrize("size", [1, 5, 17])
+@pytest.mark.parametrize("size", representative_values([1, 5, 17], 0, 1, others=pytest.mark.slow))
 def test_fewer_gaussians_where_one_gets_no_points(size):
     """Nearly all draws in one place: EM empties one of the Gaussians that it starts there."""
     groups = [slice(0, size)]

@@ -33,6 +33,7 @@ def permuted(target, u, rng):
     return np.array([target.coordinates_of(target.mixture_at(one).permuted(order)) for one, order in zip(u, orders, strict=True)])
 
 
+@pytest.mark.slow
 def test_draws_around_a_mode_are_of_it_whatever_their_labels(iris):
     target, atlas = iris
     locator = locator_of(target, atlas)
@@ -144,6 +145,7 @@ def importance_draws(target, mapped, rng, n_draws, n_proposed=20_000, df=4):
     return u[rng.choice(n_proposed, n_draws, p=weights / weights.sum())]
 
 
+@pytest.mark.slow
 def test_the_mass_of_one_component_is_the_exact_evidence():
     """One column, one component: draws resampled, one more than the pieces that they are cut into."""
     X = np.random.default_rng(9).normal(3.0, 2.0, size=(12, 1))

@@ -15,6 +15,7 @@ from bayesgmm.model.coordinates import covariances, unconstrain
 from bayesgmm.model.structure import structure_of
 from bayesgmm.sampling.through_pymc import _parameters, values_of
 from tests.problems import random_data, random_params
+from tests.representatives import representative_values
 
 MODE = "FAST_COMPILE"  # the Python linker: seconds of compilation saved, same numbers
 FAST = {"mode": MODE}
@@ -29,7 +30,7 @@ def data():
     return random_data(rng, random_params(rng, 2, 2), 30)[0]
 
 
-@pytest.fixture(scope="module", params=CASES, ids="-".join)
+@pytest.fixture(scope="module", params=representative_values(CASES, 0, 2, others=pytest.mark.slow), ids="-".join)
 def case(request):
     return request.param
 
@@ -171,6 +172,7 @@ def test_draws_of_pymc_come_back_as_coordinates(model, own_draws):
         assert values[variable.name].shape == tuple(len(model.coords[dim]) for dim in model.named_vars_to_dims[variable.name])
 
 
+@pytest.mark.slow
 def test_do_and_observe(model):
     fixed = pm.do(model, {"means": np.array([[0.0, 1.0], [2.0, 3.0]])})
     assert "means" not in [variable.name for variable in fixed.free_RVs]
@@ -183,6 +185,7 @@ def test_do_and_observe(model):
     assert float(of_weights(seen.initial_point())) == pytest.approx(0.0, abs=1e-12)  # uniform on the simplex of two
 
 
+@pytest.mark.slow
 def test_users_extend_the_model(data):
     """A potential on the weights, and a regression on them of something measured."""
     model = bg.build_model(data, 2)
@@ -225,6 +228,7 @@ def test_rounding_widens_what_is_recorded_only(data):
     np.testing.assert_allclose(np.cov(rows.T), spread + np.diag([3.0, 0.0]), atol=0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "shape"), [("VVV", (2, 2)), ("VII", (2,)), ("EII", ()), ("EEI", (2,)), ("VVE", (2, 2)), ("VEI", (2,))]
 )

@@ -24,6 +24,7 @@ from bayesgmm.sampling.start import ChainStart
 from bayesgmm.sampling.through_pymc import _flat_start
 from tests.em.covariance_members import FOURTEEN
 from tests.problems import random_data, random_params
+from tests.representatives import representative_values, representatives
 
 PRIORS = {
     "inverse_gamma": Priors(),
@@ -106,7 +107,7 @@ def assert_equals_pymc(pair):
         assert_same(pair.density_without_jacobian(u), float(logp(pair.point(u))))
 
 
-@pytest.mark.parametrize("family", FOURTEEN)
+@pytest.mark.parametrize("family", representative_values(FOURTEEN, 0, others=pytest.mark.slow))
 def test_density_equals_the_pymc_model_under_every_scale_prior(family):
     """The whole model under the first kind; for the others, its scales' term exchanged for that of the kind."""
     pair = twin(family)
@@ -120,14 +121,15 @@ def test_density_equals_the_pymc_model_under_every_scale_prior(family):
             assert_same(other.density_without_jacobian(u), whole - first + term)
 
 
-@pytest.mark.parametrize("scale_prior", list(PRIORS)[1:])
-@pytest.mark.parametrize("family", ["VVV", "VEI"])
+@pytest.mark.parametrize("scale_prior", representative_values(list(PRIORS)[1:], 0, others=pytest.mark.slow))
+@pytest.mark.parametrize("family", representative_values(["VVV", "VEI"], 1, others=pytest.mark.slow))
 def test_density_equals_the_whole_pymc_model(family, scale_prior):
     assert_equals_pymc(twin(family, scale_prior))
 
 
 @pytest.mark.parametrize(
-    ("family", "n_components", "n_features"), [("EVV", 3, 3), ("VEV", 3, 3), ("VVE", 3, 3), ("VVV", 1, 3), ("VEE", 3, 1)]
+    ("family", "n_components", "n_features"),
+    representatives([("EVV", 3, 3), ("VEV", 3, 3), ("VVE", 3, 3), ("VVV", 1, 3), ("VEE", 3, 1)], 2, 4, others=pytest.mark.slow),
 )
 def test_density_equals_the_whole_pymc_model_in_other_sizes(family, n_components, n_features):
     assert_equals_pymc(twin(family, "half_student_t", n_components, n_features))
@@ -143,7 +145,7 @@ def test_chains_through_pymc_start_where_they_should():
 GRADIENTS = [*((family, "inverse_gamma") for family in ("VVV", "EVV", "VEI", "VVE", "EEV")), ("VVV", "hierarchical_gamma")]
 
 
-@pytest.mark.parametrize(("family", "scale_prior"), GRADIENTS)
+@pytest.mark.parametrize(("family", "scale_prior"), representatives(GRADIENTS, 2, others=pytest.mark.slow))
 def test_gradient_equals_that_of_pymc(family, scale_prior):
     """Along random directions of u, pushed through parameters to PyMC's coordinates by differences."""
     pair = twin(family, scale_prior)

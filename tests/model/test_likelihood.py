@@ -8,12 +8,15 @@ import pytest
 
 from bayesgmm.model.likelihood import MixtureLogDensity, MixtureScore, mixture_log_density
 from tests.problems import random_data, random_params
+from tests.representatives import representative_values
 
 MODES = {(2, 2): "NUMBA"}  # of our ops: one case through the compiled graph, the others through their own `perform`, for speed
 CASES = [(2, 1), (2, 2), (3, 3), (2, 5)]
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"K{case[0]}D{case[1]}")
+@pytest.fixture(
+    scope="module", params=representative_values(CASES, 0, others=pytest.mark.slow), ids=lambda case: f"K{case[0]}D{case[1]}"
+)
 def functions(request):
     """(ours, PyMC's) log-likelihood and gradients as functions of (X, weights, means, scale_trils)."""
     n_components, _ = request.param

@@ -14,6 +14,7 @@ FAITHFUL = bg.load_faithful().to_numpy(dtype=float)
 IRIS = bg.load_iris().select_dtypes("number").to_numpy(dtype=float)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("X", "step"),
     [(np.round(IRIS / 0.5) * 0.5, np.full(4, 0.5)), (np.round(FAITHFUL / [0.5, 10.0]) * [0.5, 10.0], np.array([0.5, 10.0]))],

@@ -11,6 +11,7 @@ from tests.partitions.posteriors import all_partitions, drawn_labels, random_mem
 UNPLACED = -1
 
 
+@pytest.mark.slow
 def test_the_optimum_is_found():
     shares = share_of_optima(n_posteriors=60, largest=7, seed=5)
     assert min(shares.values()) >= 0.99, shares

@@ -14,9 +14,17 @@ def comparison() -> Comparison:
     params=[
         pytest.param({"n_components": 2, "n_features": 2}, id="two-by-two"),
         pytest.param({"n_components": 3, "n_features": 1, "n_samples": 90}, id="one-feature"),
-        pytest.param({"n_components": 3, "n_features": 4, "columns": HOSTILE_COLUMNS}, id="four-features-hostile-names"),
-        pytest.param({"n_components": 1, "n_features": 2, "n_chains": 1}, id="one-component-one-chain"),
-        pytest.param({"n_components": 2, "n_features": 7, "n_samples": 2100, "n_draws": 20}, id="seven-features-many-rows"),
+        pytest.param(
+            {"n_components": 3, "n_features": 4, "columns": HOSTILE_COLUMNS},
+            marks=pytest.mark.slow,
+            id="four-features-hostile-names",
+        ),
+        pytest.param({"n_components": 1, "n_features": 2, "n_chains": 1}, marks=pytest.mark.slow, id="one-component-one-chain"),
+        pytest.param(
+            {"n_components": 2, "n_features": 7, "n_samples": 2100, "n_draws": 20},
+            marks=pytest.mark.slow,
+            id="seven-features-many-rows",
+        ),
     ],
 )
 def any_comparison(request: pytest.FixtureRequest) -> Comparison:

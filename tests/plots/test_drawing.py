@@ -45,6 +45,7 @@ def test_a_figure_is_drawn(plot: Callable[[Comparison], Figure], any_comparison:
     assert svg.endswith("</svg>")
 
 
+@pytest.mark.slow
 def test_a_figure_shows_itself_in_a_notebook(comparison: Comparison) -> None:
     picture, size = plot_density(comparison)._repr_png_()
     assert picture.startswith(b"\x89PNG")
@@ -74,6 +75,7 @@ def test_an_observation_with_another_label_is_ringed_and_explained(comparison: C
     assert "label differs" not in to_svg(plot_density(comparison), "x", "")
 
 
+@pytest.mark.slow
 def test_many_points_are_pixels_inside_the_vector_figure() -> None:
     few = to_svg(plot_density(make_comparison(2, 2, n_samples=100, n_draws=8)), "x", "")
     many = to_svg(plot_density(make_comparison(2, 2, n_samples=2500, n_draws=8)), "x", "")

@@ -121,6 +121,7 @@ def test_components_without_rows_have_no_ellipse(comparison: Comparison) -> None
         assert np.isfinite(panel.mean[1]).all() == mean_is_drawn
 
 
+@pytest.mark.slow
 def test_density_of_many_features_shows_the_five_that_separate_most() -> None:
     comparison = make_comparison(2, 7, n_samples=100, n_draws=20)
     params = comparison.em.params
@@ -164,6 +165,7 @@ def test_forest_nests_the_inner_interval_and_groups_the_panels(comparison: Compa
     assert data["panel"].ne(data["panel"].shift()).sum() == 6
 
 
+@pytest.mark.slow
 def test_forest_of_many_features_says_how_many_parameters_it_leaves_out() -> None:
     comparison = make_comparison(3, 7, n_samples=150, n_draws=20)
     data = forest_data(comparison)

@@ -18,6 +18,7 @@ def stuck():
     return constructed.one_chain_stuck(make_problem(SETTINGS[0]))
 
 
+@pytest.mark.slow
 def test_the_data_are_those_of_the_diagnosis(stuck):
     diagnosis = bg.diagnose(stuck)
     data = plot_modes(diagnosis, figure_data=True)
@@ -29,6 +30,7 @@ def test_the_data_are_those_of_the_diagnosis(stuck):
     assert np.isnan(data.evidence).all()
 
 
+@pytest.mark.slow
 def test_figures_are_drawn(stuck):
     diagnosis = bg.diagnose(stuck)
     figure = plot_modes(diagnosis)

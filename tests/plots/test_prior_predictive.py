@@ -7,6 +7,7 @@ import bayesgmm as bg
 from bayesgmm.plots.prior_predictive import MASS, MAX_FEATURES, N_LINES, N_MIXTURES
 from bayesgmm.plots.style import WIDTH
 from bayesgmm.plots.svg import to_svg
+from tests.representatives import representatives
 
 
 def prior_tree(n_features, n_components=2, draws=40):
@@ -41,7 +42,10 @@ def test_the_ellipses_are_those_of_the_first_draws():
     np.testing.assert_array_equal(data.weights, prior["weights"].values[0, :N_MIXTURES])
 
 
-@pytest.mark.parametrize(("n_features", "n_components", "draws"), [(1, 1, 40), (1, 3, 2), (2, 1, 1), (3, 2, 4), (8, 2, 40)])
+@pytest.mark.parametrize(
+    ("n_features", "n_components", "draws"),
+    representatives([(1, 1, 40), (1, 3, 2), (2, 1, 1), (3, 2, 4), (8, 2, 40)], 0, 1, 2, 3, others=pytest.mark.slow),
+)
 def test_a_figure_is_drawn(n_features, n_components, draws):
     tree = prior_tree(n_features, n_components, draws)
     data = bg.plot_prior_predictive(tree, figure_data=True)

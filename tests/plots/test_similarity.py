@@ -63,6 +63,7 @@ def test_a_partition_of_other_rows_is_refused(three: Comparison) -> None:
         plot_similarity(three.tree, other)
 
 
+@pytest.mark.slow
 def test_stuck_chains_are_warned_of_once_where_the_picture_is_asked_for() -> None:
     stuck = constructed.one_chain_stuck(make_problem(SETTINGS[0]))
     with pytest.warns(SamplingWarning) as caught:

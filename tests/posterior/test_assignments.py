@@ -105,6 +105,7 @@ def test_em_beside_the_posterior(both):
     np.testing.assert_array_equal(result["flips"].values, result["label"].values != em.predict(X))
 
 
+@pytest.mark.slow
 def test_components_in_another_order(both):
     order = [2, 0, 1]
     em = module.em_of(both)
@@ -215,6 +216,7 @@ def test_ems_components_follow_another_order(both):
     np.testing.assert_array_equal(result["flips"], expected["flips"])
 
 
+@pytest.mark.slow
 def test_chains_in_different_modes_are_not_taken_together_silently():
     stuck = constructed.one_chain_stuck(make_problem(SETTINGS[0]))
     with pytest.warns(bg.SamplingWarning, match="assignments takes the draws of all chains together, but R-hat"):

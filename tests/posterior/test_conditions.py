@@ -5,6 +5,7 @@ import pytest
 import bayesgmm as bg
 from bayesgmm.posterior.conditions import Condition
 from tests.posterior.constructed import KINDS, SETTINGS, make_problem
+from tests.representatives import representative_values
 
 AGREEMENT = {Condition.MIXED, Condition.STUCK, Condition.SLOW, Condition.SHORT}
 WORDS = {
@@ -19,7 +20,7 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", representative_values(KINDS, 0, 4, 9, others=pytest.mark.slow), ids=lambda kind: kind.__name__)
 def test_named_rightly_in_words_and_by_name(kind):
     diagnosis = bg.diagnose(kind(make_problem(SETTINGS[0])))
     assert set(diagnosis.conditions) == KINDS[kind]

@@ -10,6 +10,7 @@ from bayesgmm.posterior.schema import with_groups
 from tests.posterior import constructed
 from tests.posterior.constructed import SETTINGS, make_problem
 from tests.posteriors import made_tree, scrambled, separated_params
+from tests.representatives import representative_values
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +154,7 @@ def test_draws_that_are_not_finite_are_named(well_mixed, name):
             verb(tree)
 
 
+@pytest.mark.slow
 def test_a_constant_column_does_not_hide_a_collapse():
     problem = make_problem(SETTINGS[0])
     tree = constructed.collapsed(problem)
@@ -166,6 +168,7 @@ def test_a_constant_column_does_not_hide_a_collapse():
     assert Condition.COLLAPSED in bg.diagnose(tree).conditions
 
 
+@pytest.mark.slow
 def test_parameters_of_a_tree_without_labels_are_relabelled_first():
     diagnosis = bg.diagnose(constructed.switched_between_chains(make_problem(SETTINGS[0])))
     assert diagnosis.relabelled["r_hat"].max() < 1.02
@@ -207,7 +210,7 @@ def test_chains_that_did_not_move_are_named(well_mixed):
     assert "chain 2 did not move: all draws are equal" in reasons
 
 
-@pytest.mark.parametrize("n_chains", [2, 8, 16])
+@pytest.mark.parametrize("n_chains", representative_values([2, 8, 16], 0, others=pytest.mark.slow))
 def test_one_stuck_chain_among_few_or_many(n_chains):
     problem = make_problem(SETTINGS[0])
     which = np.zeros((n_chains, 300), dtype=int)

@@ -95,6 +95,7 @@ def test_where_no_component_is_ever_empty_the_ratio_is_infinite():
     assert log_ratio_by_empty(made_tree(params, rng, n_draws=10, n_samples=400), 1.0) == (np.inf, np.inf)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concentration", [0.5, 2.0])
 def test_ratios_of_evidences_and_occupied_components_are_the_exact_ones(concentration):
     """Seven rows, two components, NUTS: the gain over one component, and the posterior of their number."""

@@ -29,6 +29,7 @@ def found(request, overlapping):
     return partition(overlapping, loss=request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_separated_components_are_the_answer(loss):
     rng = np.random.default_rng(81)
@@ -148,6 +149,7 @@ def test_another_seed_is_off_by_the_monte_carlo_error(overlapping):
     assert 0 < np.ptp(losses) < 5 * found[0].monte_carlo_error
 
 
+@pytest.mark.slow
 def test_the_bound_by_default_is_said_where_it_binds():
     """Twelve components, of which the draws know next to nothing: 24 clusters are reached, and all apart costs less."""
     tree = overlapping_tree(7, 12, n_samples=60, n_draws=60)

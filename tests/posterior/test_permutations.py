@@ -60,6 +60,7 @@ def disagreement_with_mode(gamma):
     return 1 - votes.max(axis=1).sum() / gamma[..., 0].size
 
 
+@pytest.mark.slow
 def test_iterative_methods_against_all_labellings():
     """They are never better than the best of all 1296 labellings of five draws, and as good in 39 of 40 searches."""
     missed = []

@@ -33,6 +33,7 @@ def with_modes(tree, shares):
     return with_groups(tree, {"modes": xr.Dataset({**variables, "share": ("mode", shares)})})
 
 
+@pytest.mark.slow
 def test_stacking_prefers_what_predicts_better(stuck):
     """The true grouping predicts rows better than one that is wrong."""
     weights = bg.chain_weights(stuck)
@@ -42,6 +43,7 @@ def test_stacking_prefers_what_predicts_better(stuck):
     assert weights["elpd"][0] > weights["elpd"][1] + 10
 
 
+@pytest.mark.slow
 def test_chains_that_agree_weigh_the_same(mixed):
     np.testing.assert_allclose(bg.chain_weights(mixed)["weight"], 0.25)
 
@@ -51,6 +53,7 @@ def test_evidence_weighs_the_modes(stuck):
     np.testing.assert_allclose(weights["weight"], [0.2, 0.4, 0.2, 0.2])
 
 
+@pytest.mark.slow
 def test_evidence_of_the_modes_that_draws_were_found_in(stuck):
     """What the tree says of its own chains comes before the structures of the draws."""
     modes = with_modes(stuck, [0.6, 0.4])["modes"].to_dataset()
@@ -62,6 +65,7 @@ def test_evidence_of_the_modes_that_draws_were_found_in(stuck):
         bg.chain_weights(with_groups(stuck, {"modes": both}), method="evidence")
 
 
+@pytest.mark.slow
 def test_evidence_that_cannot_weigh(stuck):
     with pytest.raises(InputError, match="has no group 'modes'"):
         bg.chain_weights(stuck, method="evidence")
@@ -102,6 +106,7 @@ def test_verbs_that_take_all_draws_together_say_so(stuck, verb):
         verb(few)
 
 
+@pytest.mark.slow
 def test_evidence_that_is_missing_for_one_group(stuck):
     """The chain whose mode the tree does not know is not given the weight 0."""
     modes = with_modes(stuck, [0.6, 0.4])["modes"].to_dataset().isel(mode=[0])
@@ -128,6 +133,7 @@ def test_weights_that_cannot_be(stuck, weights):
         bg.pool(stuck, weights)
 
 
+@pytest.mark.slow
 def test_pooling_is_never_silent(stuck, mixed):
     with pytest.warns(
         SamplingWarning, match="similarity takes the draws of all chains together, but R-hat of .* Chains can be weighed first"

@@ -24,6 +24,7 @@ def regions_said(plain, tree):
     return [text for text in findings if "regions" in text or "No draws are of" in text]
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_one_region(plain):
     assert region_table(plain.tree) is None
     assert not has_modes(plain.tree)
@@ -81,6 +82,7 @@ def test_errors_of_means_of_some_draws_of_a_region_that_was_not_measured(plain):
     assert error_of_mean(values, tree, draws) == pytest.approx(0.5 * 0.5)  # d share / d log mass
 
 
+@pytest.mark.slow
 def test_shares_are_said_with_as_many_digits_as_they_carry(plain):
     (said,) = regions_said(plain, with_regions(plain.tree))
     assert said.startswith(
@@ -106,6 +108,7 @@ def test_a_region_that_was_not_measured_is_said(plain):
     assert "(standard error 1.2%, without those of regions with too few draws to measure)" in said
 
 
+@pytest.mark.slow
 def test_a_noticeable_mode_without_draws_is_said(plain):
     tree = with_regions(plain.tree, without_draws=0.03)
     said = regions_said(plain, tree)[1]

@@ -7,6 +7,7 @@ from bayesgmm.kernels.draws import log_density_of_draws
 from bayesgmm.params import MixtureParams
 from bayesgmm.posterior.schema import observed_matrix, raw_posterior, recorded_draws, with_derived, with_groups
 from tests.posteriors import made_tree, scrambled, separated_params
+from tests.representatives import representative_values
 
 METHODS = ("ecr", "ecr_iterative", "ecr_iterative_soft", "stephens", "pra", "ordering", "given")
 
@@ -72,7 +73,7 @@ def test_other_variables_and_groups_are_kept():
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("n_components", [1, 2, 3, 6])
+@pytest.mark.parametrize("n_components", representative_values([1, 2, 3, 6], 1, 2, others=pytest.mark.slow))
 def test_every_method_undoes_the_scrambling(method, n_components):
     rng = np.random.default_rng(47)
     params = separated_params(n_components)
@@ -91,6 +92,7 @@ def test_every_method_undoes_the_scrambling(method, n_components):
     assert attributes["kullback_leibler"] == pytest.approx(untouched["relabelling"].attrs["kullback_leibler"], abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS[:5])
 def test_overlapping_draws_scrambled_or_not_give_one_posterior(method):
     rng = np.random.default_rng(48)
@@ -103,6 +105,7 @@ def test_overlapping_draws_scrambled_or_not_give_one_posterior(method):
         assert plain["relabelling"].attrs[name] == pytest.approx(again["relabelling"].attrs[name], rel=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS[:5])
 def test_without_reference_scrambling_changes_no_more_than_the_names(method):
     rng = np.random.default_rng(49)

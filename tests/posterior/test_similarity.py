@@ -65,6 +65,7 @@ def test_chunks_do_not_matter(tree, monkeypatch):
     np.testing.assert_array_equal(from_draws.labels_of_draws(X, *draws, np.random.default_rng(0)), labels)
 
 
+@pytest.mark.slow
 def test_rounding_enters(tree):
     """Under a resolution h the covariances of the data are larger by h^2 / 12."""
     h = np.array([3.0, 1.0])

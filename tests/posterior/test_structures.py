@@ -45,6 +45,7 @@ def test_permutations_of_one_mode_are_one_structure():
     assert found.passages.tolist() == [0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_switches_are_changes_of_order_within_a_structure():
     problem = make_problem(SETTINGS[0])
     found = structures_of(constructed.switched_slowly(problem))
@@ -57,6 +58,7 @@ def test_switches_are_changes_of_order_within_a_structure():
     assert not structures_of(constructed.well_mixed(problem)).labels_vary
 
 
+@pytest.mark.slow
 def test_draws_of_several_regions_are_followed_region_by_region():
     """Two groupings, a region each, mixed at random: no chain went from one to the other, nor did labels switch."""
     problem = make_problem(SETTINGS[0])
@@ -224,6 +226,7 @@ def test_chains_that_stand_still():
     assert chain_groups(pairwise_r_hat(series)) == ((0, 1), (2,))
 
 
+@pytest.mark.slow
 def test_chains_table():
     problem = make_problem(SETTINGS[0])
     diagnosis = bg.diagnose(constructed.one_chain_stuck(problem))

@@ -14,6 +14,7 @@ from bayesgmm.report.sections import atlas_table, regions_table, structures_tabl
 from tests.posterior import constructed
 from tests.posterior.constructed import SETTINGS, make_problem
 from tests.regions import with_regions
+from tests.representatives import representative_values
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "path", "use", "image", "rect", "circle", "line"}
 
@@ -63,7 +64,7 @@ def parsed_hostile(hostile_page: str) -> Page:
     return Page(hostile_page)
 
 
-@pytest.mark.parametrize("name", ["parsed", "parsed_hostile"])
+@pytest.mark.parametrize("name", representative_values(["parsed", "parsed_hostile"], 0, others=pytest.mark.slow))
 def test_tags_are_closed_and_ids_are_unique(name: str, request: pytest.FixtureRequest) -> None:
     page = request.getfixturevalue(name)
     assert page.open == []
@@ -72,7 +73,7 @@ def test_tags_are_closed_and_ids_are_unique(name: str, request: pytest.FixtureRe
     assert {href[1:] for href in page.attributes("href") if href.startswith("#")} <= set(ids)
 
 
-@pytest.mark.parametrize("name", ["page", "hostile_page"])
+@pytest.mark.parametrize("name", representative_values(["page", "hostile_page"], 0, others=pytest.mark.slow))
 def test_nothing_is_fetched_and_no_script_runs(name: str, request: pytest.FixtureRequest) -> None:
     text = request.getfixturevalue(name)
     page = Page(text)
@@ -149,10 +150,12 @@ def test_user_text_is_text(parsed_hostile: Page, hostile_page: str, page: str) -
     assert "<title>Geysers &amp; &lt;others&gt;</title>" in page
 
 
+@pytest.mark.slow
 def test_the_same_comparison_gives_the_same_page(comparison: Comparison, page: str) -> None:
     assert render_report(comparison, title="Geysers & <others>") == page
 
 
+@pytest.mark.slow
 def test_the_page_is_written_whole_and_replaces_an_older_one(comparison: Comparison, page: str, tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     target.write_text("old")
@@ -168,6 +171,7 @@ def test_a_missing_folder_or_a_folder_in_place_of_a_file_is_named(comparison: Co
         write_report(comparison, tmp_path)
 
 
+@pytest.mark.slow
 def test_groupings_are_a_table_where_there_are_several() -> None:
     problem = make_problem(SETTINGS[0])
     diagnosis = diagnose(constructed.one_chain_stuck(problem))
@@ -179,6 +183,7 @@ def test_groupings_are_a_table_where_there_are_several() -> None:
     assert structures_table(diagnose(constructed.well_mixed(problem))) is None
 
 
+@pytest.mark.slow
 def test_regions_and_modes_are_tables_where_there_are_several(comparison: Comparison, parsed: Page) -> None:
     assert "Regions of the posterior" not in parsed.text
     assert "Modes of the posterior" not in parsed.text

@@ -48,6 +48,7 @@ def test_draws_of_a_region_are_of_its_modes(found, charted):
         assert (scales.argmin(axis=2) == scales.argmin(axis=2)[0, 0]).all()  # narrow along one column, the same in all
 
 
+@pytest.mark.slow
 def test_the_same_generator_gives_the_same_regions(found, charted):
     again = explore(*charted, np.random.default_rng(4), 1, False)
     for one, other in zip(found.regions, again.regions, strict=True):
@@ -82,6 +83,7 @@ def test_a_mode_alone_is_the_region_without_any_chain(charted, monkeypatch):
     assert region.u.shape == (0, target.structure.n_coordinates)
 
 
+@pytest.mark.slow
 def test_modes_that_chains_meet_are_added(charted, monkeypatch):
     """One half of the square is unknown to the atlas, and a chain ends there: its mode is found, and is a region."""
     target, atlas = charted

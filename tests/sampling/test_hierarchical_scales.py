@@ -25,6 +25,7 @@ def test_three_groups_of_galaxies_are_found(tree):
     assert tree["constant_data"].attrs["scale_prior"] == "hierarchical_gamma"
 
 
+@pytest.mark.slow
 def test_the_tree_says_what_was_sampled(tree, tmp_path):
     """Read back from a file, the target is the same, and its prior of the scales gives the log-prior that is in the tree."""
     bg.save(tree, tmp_path / "tree.nc")

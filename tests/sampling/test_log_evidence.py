@@ -14,6 +14,7 @@ from bayesgmm.sampling import combine
 from bayesgmm.sampling.tree import coordinates_of_draws, exploration_of, target_of
 from tests.posteriors import made_tree
 from tests.problems import random_params
+from tests.representatives import representatives
 from tests.statistical.exact import ExactProblem, solve
 
 PARTS = ("weights", "means", "covariances")
@@ -58,7 +59,7 @@ def test_two_components_on_seven_rows(pair):
     assert evidence.log_value == pytest.approx(exact.log_evidence, abs=4 * evidence.standard_error)
 
 
-@pytest.mark.parametrize(("covariance", "n_components"), [("V", 1), ("EII", 3)])
+@pytest.mark.parametrize(("covariance", "n_components"), representatives([("V", 1), ("EII", 3)], 0, others=pytest.mark.slow))
 def test_other_exact_values(covariance, n_components):
     problem = tiny(n_components, 0.6)
     exact = solve(
@@ -72,6 +73,7 @@ def test_other_exact_values(covariance, n_components):
     assert evidence.log_value == pytest.approx(exact.log_evidence, abs=4 * evidence.standard_error)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_value(pair):
     _, tree = pair
     one, same, other = (bg.log_evidence(tree, seed=seed) for seed in (1, np.random.default_rng(1), 2))
@@ -80,6 +82,7 @@ def test_the_same_seed_gives_the_same_value(pair):
     assert f"{one.log_value:.2f}" in repr(one)
 
 
+@pytest.mark.slow
 def test_a_tree_read_back_gives_the_same_value(pair, tmp_path):
     _, tree = pair
     bg.save(tree, tmp_path / "tree.nc")
@@ -89,6 +92,7 @@ def test_a_tree_read_back_gives_the_same_value(pair, tmp_path):
     assert other.standard_error == pytest.approx(one.standard_error, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_names_of_components_do_not_matter(pair):
     """Draws renamed at random give the same evidence but for the proposal's draws: both labellings are counted."""
     _, tree = pair
@@ -116,6 +120,7 @@ def test_foreign_trees_are_refused(pair):
         bg.log_evidence(without)
 
 
+@pytest.mark.slow
 def test_few_draws_are_refused():
     problem = tiny(2)
     tree = sampled(problem.X, 2, priors=problem.priors, resolution=0.0, draws=9, tune=20, chains=2, seed=11)
@@ -146,6 +151,7 @@ def test_modes_of_a_tree_with_one_region(pair):
         assert list(weights) == sorted(weights, reverse=True)
 
 
+@pytest.mark.slow
 def test_regions_sum_to_the_whole(two_regions):
     """Halves of a square, in equal parts by symmetry: masses, shares of the draws, table of modes."""
     regions = two_regions["regions"].to_dataset()
@@ -163,6 +169,7 @@ def test_regions_sum_to_the_whole(two_regions):
     assert "problems" not in two_regions.attrs  # chains that are in two regions are not apart
 
 
+@pytest.mark.slow
 def test_draws_of_regions_are_theirs(two_regions):
     """Each chain has both, in proportion; which one a draw is of shows in its scales."""
     of_draw = two_regions["regions"]["of_draw"].values
@@ -184,6 +191,7 @@ def test_draws_of_regions_are_theirs(two_regions):
         )
 
 
+@pytest.mark.slow
 def test_regions_are_kept_in_files(two_regions, tmp_path):
     bg.save(two_regions, tmp_path / "tree.nc")
     read = bg.load(tmp_path / "tree.nc")
@@ -195,6 +203,7 @@ def test_regions_are_kept_in_files(two_regions, tmp_path):
     assert one.modes.equals(other.modes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gain", [0.0, 2.0])
 def test_more_draws_of_regions(two_regions, monkeypatch, gain):
     """Old and new draws of a region are of one kind, also if another one turns out to be the largest."""
@@ -230,6 +239,7 @@ def test_more_draws_of_regions(two_regions, monkeypatch, gain):
         assert bg.log_evidence(longer).log_value == pytest.approx(bg.log_evidence(two_regions).log_value, abs=0.1)
 
 
+@pytest.mark.slow
 def test_small_extensions_keep_the_proportions(two_regions):
     """Draws follow the shares in the tree, also where one region's is worth no draw of the new ones."""
     regions = two_regions["regions"].to_dataset()
@@ -245,6 +255,7 @@ def test_small_extensions_keep_the_proportions(two_regions):
         assert (after["of_draw"].values == number).sum(axis=1) - n_draws * share == pytest.approx(0, abs=1)
 
 
+@pytest.mark.slow
 def test_an_interrupted_extension_of_regions_keeps_the_proportions(two_regions, monkeypatch):
     def stopped(*_, **__):
         raise KeyboardInterrupt
@@ -259,6 +270,7 @@ def test_an_interrupted_extension_of_regions_keeps_the_proportions(two_regions, 
     assert abs((after["of_draw"].values == 1).mean() - after["share"].values[1]) < 0.01
 
 
+@pytest.mark.slow
 def test_more_draws_of_one_region(pair):
     """The same evidence, more precisely."""
     _, tree = pair
@@ -271,6 +283,7 @@ def test_more_draws_of_one_region(pair):
     assert other.log_value == pytest.approx(one.log_value, abs=4 * np.hypot(one.standard_error, other.standard_error))
 
 
+@pytest.mark.slow
 def test_units_change_the_evidence_by_their_jacobian():
     """Rows in other units, priors from the data: p(X) per unit."""
     X = np.random.default_rng(14).normal(size=(30, 1))

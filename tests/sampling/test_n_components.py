@@ -50,6 +50,7 @@ def found(groups):
     return compared(groups, (3, 1, 2), prior={1: 2.0, 2: 1.0, 3: 1.0, 4: 5.0}, seed=2)
 
 
+@pytest.mark.slow
 def test_two_groups_are_found(found):
     table = found.table
     assert table.index.tolist() == [1, 2, 3]
@@ -104,6 +105,7 @@ def test_gains_by_empty_components_are_those_of_the_evidence(found):
     assert table.loc[3, "gain_by_empty"] == pytest.approx(gain, abs=4 * error)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_table_and_one_number_will_do(groups):
     one, other = (compared(groups, 2, seed=4) for _ in range(2))
     pd.testing.assert_frame_equal(one.table, other.table)
@@ -113,6 +115,7 @@ def test_the_same_seed_gives_the_same_table_and_one_number_will_do(groups):
     assert np.isnan(one.table.loc[2, "gain_by_empty"])
 
 
+@pytest.mark.slow
 def test_families_whose_components_depend_on_one_another_have_no_gain_by_empty():
     X = np.random.default_rng(5).normal(size=(30, 2))
     table = compared(X, (1, 2), covariance="VEI", draws=60, seed=6).table
@@ -120,6 +123,7 @@ def test_families_whose_components_depend_on_one_another_have_no_gain_by_empty()
     assert np.isfinite(table["log_evidence"]).all()
 
 
+@pytest.mark.slow
 def test_the_bootstrap_test_is_there_when_asked_for(groups):
     found = compared(groups, (1, 2), draws=50, n_boot=9, seed=7)
     assert list(found.table.columns) == [*COLUMNS, "p_value"]
@@ -148,6 +152,7 @@ def test_arguments_are_checked(groups, arguments, words):
         bg.n_components_posterior(groups, **{"n_components": (1, 2), "draws": 50, "n_init": 1, "progress": False} | arguments)
 
 
+@pytest.mark.slow
 def test_a_prior_goes_with_its_numbers_in_the_order_given(groups):
     found = compared(groups, (2, 1, 2), prior=[3.0, 1.0], draws=50, seed=8)  # each number once
     assert found.table["prior"].to_dict() == {1: 0.25, 2: 0.75}
@@ -165,6 +170,7 @@ def test_probable_numbers_of_a_table_made_by_hand():
     assert repr(made) == "NComponentsPosterior: p(K | X) = {2: 0.200, 4: 0.800}"
 
 
+@pytest.mark.slow
 def test_evidence_that_cannot_be_bridged_goes_on_from_the_one_before(groups, monkeypatch):
     """By how often a component is empty, and the table says so."""
 

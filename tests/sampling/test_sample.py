@@ -23,6 +23,7 @@ from bayesgmm.sampling.tree import target_of
 from tests.em.covariance_members import FOURTEEN
 from tests.families.cases import assert_member
 from tests.problems import random_data, random_params
+from tests.representatives import representative_values, representatives
 
 pytestmark = pytest.mark.usefixtures("few_starts")
 
@@ -99,6 +100,7 @@ def test_modes_are_part_of_the_tree(tree):
     assert str(modes["origin"].values[0]) in tree.attrs["starts"]
 
 
+@pytest.mark.slow
 def test_laplace_evidence_is_near_the_exact_one():
     """One column, one component: the integral over mean and scale on a grid; two components count both orders of the labels."""
     X = np.random.default_rng(97).normal(3.0, 2.0, size=(60, 1))
@@ -139,7 +141,7 @@ def test_number_of_components_runs_em_first():
     assert_likelihood_is_that_of_the_draws(tree, [0.0, 0.0])
 
 
-@pytest.mark.parametrize("family", FOURTEEN)
+@pytest.mark.parametrize("family", representative_values(FOURTEEN, 0, 9, 13, others=pytest.mark.slow))
 def test_every_family_is_sampled(family):
     rng = np.random.default_rng(84)
     X, _ = random_data(rng, random_params(rng, 2, 2), 60)
@@ -153,7 +155,10 @@ def test_every_family_is_sampled(family):
     assert (posterior["means"].std(("chain", "draw")) > 0).all()
 
 
-@pytest.mark.parametrize(("family", "n_components", "n_features"), [("VEV", 3, 1), ("E", 2, 1), ("EVE", 1, 3), ("VVE", 2, 3)])
+@pytest.mark.parametrize(
+    ("family", "n_components", "n_features"),
+    representatives([("VEV", 3, 1), ("E", 2, 1), ("EVE", 1, 3), ("VVE", 2, 3)], 0, 1, 2, others=pytest.mark.slow),
+)
 def test_other_sizes_are_sampled(family, n_components, n_features):
     rng = np.random.default_rng(86)
     X, _ = random_data(rng, random_params(rng, n_components, n_features), 80)
@@ -273,6 +278,7 @@ class _Clock:
         self.real.sleep(min(seconds, 0.01))
 
 
+@pytest.mark.slow
 def test_interruption_returns_the_draws_made_by_then(em, monkeypatch):
     monkeypatch.setattr(nuts, "time", _Clock(nuts.time, 30))
     with pytest.warns(bg.SamplingWarning, match="Sampling was interrupted: the draws are those made by then"):
@@ -368,6 +374,7 @@ def test_unequal_concentrations_say_which_component_is_the_large_one():
     assert evidence[0].shape == (1,)
 
 
+@pytest.mark.slow
 def test_the_other_order_of_unequal_concentrations_is_a_mode_and_a_region():
     """With groups well apart its share is known: counts and concentrations, paired the other way in the Dirichlet-multinomial."""
     rng = np.random.default_rng(101)
@@ -407,6 +414,7 @@ def test_evidence_counts_the_copies_of_rotations():
     assert float(tree["modes"]["log_evidence"][0]) == pytest.approx(one_copy + np.log(4), abs=0.1)
 
 
+@pytest.mark.slow
 def test_more_draws_keep_what_is_known_of_the_old_ones():
     """Modes, starts and checks of the first run stay, in the order of the new table."""
     galaxies = bg.load_galaxies()
